@@ -1,0 +1,97 @@
+package message
+
+import (
+	"cmp"
+	"strings"
+	"sync"
+)
+
+// maxLanguagesKept bounds the renderings that a message remembers. A message whose recipients speak more languages than
+// that is rendered anew for the rest.
+const maxLanguagesKept = 16
+
+// alert is what a phone shows of a message, except for the title.
+type alert struct {
+	name string    // what stands before the text, as "Alice:" or "Ali(Team):"
+	text []segment // none = there is nothing to show
+
+	literal string // name and text, where no word in it depends on the language
+
+	mu       sync.Mutex
+	rendered []rendering // at most maxLanguagesKept
+}
+
+type rendering struct {
+	language string // as the device gives it
+	named    string
+}
+
+// setText takes the elements' text, or Desc in its place.
+func (a *alert) setText(text []segment) {
+	a.text = text
+	for _, s := range text {
+		if s.word != noWord {
+			return
+		}
+	}
+	a.literal = a.render(nil)
+}
+
+// in is the text in a device's language: with the name before it, or without.
+func (a *alert) in(language string, named bool) string {
+	s := a.literal
+	if s == "" && len(a.text) > 0 {
+		s = a.remembered(language)
+	}
+	if named {
+		return s
+	}
+	return s[len(a.name):]
+}
+
+func (a *alert) remembered(language string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.rendered {
+		if a.rendered[i].language == language {
+			return a.rendered[i].named
+		}
+	}
+	named := a.render(languages.find(language))
+	if len(a.rendered) < maxLanguagesKept {
+		a.rendered = append(a.rendered, rendering{language: strings.Clone(language), named: named})
+	}
+	return named
+}
+
+// render joins the elements' texts, which nothing separates, behind the name.
+func (a *alert) render(words *vocabulary) string {
+	if len(a.text) == 1 && words == nil {
+		return a.name + a.text[0].literal
+	}
+	var b strings.Builder
+	b.WriteString(a.name)
+	for _, s := range a.text {
+		if s.word != noWord {
+			b.WriteString(words[s.word])
+		} else {
+			b.WriteString(s.literal)
+		}
+	}
+	return cut(b.String(), len(a.name)+maxText)
+}
+
+// nameBefore is what a push without a title says before its text. A part that is absent takes its punctuation with it.
+func nameBefore(r *record) string {
+	name := r.FromNick
+	if r.GroupID != "" {
+		name = cmp.Or(r.FromNameCard, r.FromNick)
+		if r.GroupName != "" {
+			name += "(" + r.GroupName + ")"
+		}
+	}
+	if name == "" {
+		return ""
+	}
+	return cut(name, maxText) + ":"
+}
