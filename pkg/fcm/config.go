@@ -1,0 +1,157 @@
+package fcm
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// Platform is this package's name in topics, metrics and configuration.
+const Platform push.Platform = "fcm"
+
+// defaultEndpoint is FCM's own.
+const defaultEndpoint = "https://fcm.googleapis.com"
+
+// The styles of a message. With data the app draws the notification; with notification the system does.
+const (
+	styleData         = "data"
+	styleNotification = "notification"
+)
+
+const (
+	transportStd = "std"
+	transportH2  = "h2"
+)
+
+const (
+	// defaultConcurrency carries FCM's quota of 10,000 messages a second and project at an answer time of 50 ms.
+	defaultConcurrency = 500
+	// maxConcurrency bounds the memory of one credential: a running send takes about 20 KB.
+	maxConcurrency = 20_000
+)
+
+// platformBlock is the top-level block fcm.
+type platformBlock struct {
+	Endpoint    string `koanf:"endpoint"`    // base address without a path; "" = FCM's own
+	CAFile      string `koanf:"ca_file"`     // PEM; "" = the system's authorities
+	Transport   string `koanf:"transport"`   // std
+	Concurrency int    `koanf:"concurrency"` // running sends of one credential
+}
+
+// appBlock is the block fcm of an app.
+type appBlock struct {
+	Style    string            `koanf:"style"`    // data | notification
+	Channels map[string]string `koanf:"channels"` // Android notification channel by sound
+}
+
+// credentialBlock is one credential.
+type credentialBlock struct {
+	Platform           string `koanf:"platform"`
+	ServiceAccountFile string `koanf:"service_account_file"`
+}
+
+// appSettings is one app's configuration.
+type appSettings struct {
+	block appBlock
+	keys  map[string]keyFile // by the credential's name
+}
+
+// keyFile is a service account, not read yet.
+type keyFile struct {
+	path string // where the configuration names it
+	name string
+}
+
+// settings is the whole checked configuration.
+type settings struct {
+	platform platformBlock
+	path     string // of the platform's block
+	apps     map[string]*appSettings
+}
+
+// readSettings decodes and checks every block; the error joins all mistakes, each with its path.
+func readSettings(s push.Settings) (*settings, error) {
+	var mistakes []error
+	mistake := func(path, key, format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("%s.%s: %s", path, key, fmt.Sprintf(format, args...)))
+	}
+	decode := func(block push.Block, into any) {
+		if err := block.Decode(into); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+
+	read := &settings{
+		platform: platformBlock{Transport: transportStd, Concurrency: defaultConcurrency},
+		path:     s.Block.Path(),
+		apps:     make(map[string]*appSettings, len(s.Apps)),
+	}
+	decode(s.Block, &read.platform)
+	p := &read.platform
+	if err := checkEndpoint(p.Endpoint); err != nil {
+		mistake(read.path, "endpoint", "%v", err)
+	}
+	p.Endpoint = strings.TrimSuffix(p.Endpoint, "/")
+	p.CAFile = absolute(s.Dir, p.CAFile)
+	switch p.Transport {
+	case transportStd:
+	case transportH2:
+		mistake(read.path, "transport", "h2 does not exist for FCM yet, use std")
+	default:
+		mistake(read.path, "transport", "%q, want std", p.Transport)
+	}
+	if p.Concurrency < 1 || p.Concurrency > maxConcurrency {
+		mistake(read.path, "concurrency", "%d, want 1 to %d", p.Concurrency, maxConcurrency)
+	}
+
+	for _, name := range slices.Sorted(maps.Keys(s.Apps)) {
+		from := s.Apps[name]
+		a := &appSettings{block: appBlock{Style: styleData}, keys: make(map[string]keyFile, len(from.Credentials))}
+		decode(from.Block, &a.block)
+		if style := a.block.Style; style != styleData && style != styleNotification {
+			mistake(from.Block.Path(), "style", "%q, want data or notification", style)
+		}
+		for _, credential := range slices.Sorted(maps.Keys(from.Credentials)) {
+			block := from.Credentials[credential]
+			var c credentialBlock
+			decode(block, &c)
+			if c.ServiceAccountFile == "" {
+				mistake(block.Path(), "service_account_file", "missing")
+			}
+			a.keys[credential] = keyFile{
+				path: block.Path() + ".service_account_file",
+				name: absolute(s.Dir, c.ServiceAccountFile),
+			}
+		}
+		read.apps[name] = a
+	}
+	return read, errors.Join(mistakes...)
+}
+
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	parsed, err := url.Parse(endpoint)
+	switch {
+	case err != nil || parsed.Scheme != "https" || parsed.Host == "":
+		return errors.New("want https://host:port")
+	case parsed.User != nil || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "":
+		return errors.New("want nothing but https://host:port")
+	}
+	return nil
+}
+
+// absolute resolves a file name that may be relative to dir.
+func absolute(dir, file string) string {
+	if file == "" || filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(dir, file)
+}

@@ -1,0 +1,197 @@
+// Package fcm sends push notifications to Android devices through Firebase Cloud Messaging, HTTP v1. Rendered
+// notifications flow in, one request each flows out through the Firebase SDK, and an outcome per notification comes
+// back. It promises that the bytes of Render are the bytes that are sent; that every answer and every failure is
+// classified in one place and nothing is repeated behind it, apart from one request after a refused access token; that
+// running requests, their time and their memory are bounded; and that no error holds a token, a key or a text.
+package fcm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/credential"
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// maxTokenBytes bounds a registration token. FCM names no limit; today's have about 160 bytes.
+const maxTokenBytes = 4096
+
+// errNotFCM says that a 200 came without a message's name, as from a captive portal.
+var errNotFCM = errors.New("the answer is not FCM's")
+
+// Kind is FCM's line in the fleet's table of platforms.
+func Kind() push.Kind { return push.Kind{Platform: Platform, Open: Open} }
+
+// Driver is FCM, configured. It implements [push.Driver].
+type Driver struct {
+	settings *settings
+	now      func() time.Time
+
+	ctx     context.Context // ends with the driver, and with it every send
+	stop    context.CancelFunc
+	sending sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	transport *transport // nil until the first sender needs it
+	senders   map[senderKey]*sender
+}
+
+type senderKey struct{ app, credential string }
+
+// Open checks the configuration and opens nothing.
+func Open(s push.Settings) (push.Driver, error) {
+	read, err := readSettings(s)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{settings: read, now: s.Now, senders: make(map[senderKey]*sender)}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// CheckToken takes anything that could be a registration token: printable ASCII without spaces.
+func (d *Driver) CheckToken(token string) error {
+	if token == "" {
+		return errors.New("token: empty")
+	}
+	if len(token) > maxTokenBytes {
+		return fmt.Errorf("token: %d bytes, at most %d", len(token), maxTokenBytes)
+	}
+	for i := range len(token) {
+		if c := token[i]; c <= ' ' || c > '~' {
+			return fmt.Errorf("token: byte %d is not printable ASCII", i)
+		}
+	}
+	return nil
+}
+
+// Render gives the message object without its token; FCM has no headers of ours.
+func (d *Driver) Render(n *push.Notification, now time.Time) (push.Request, *push.Outcome) {
+	app, ok := d.settings.apps[n.App]
+	if !ok {
+		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownApp}
+	}
+	if _, ok := app.keys[n.Credential]; !ok {
+		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential}
+	}
+	body, ok := message(n, &app.block, now)
+	if !ok {
+		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
+	}
+	return push.Request{Body: body}, nil
+}
+
+// Sender returns the sender of a credential. A key that could not be opened is tried again on the next call.
+func (d *Driver) Sender(app, credential string) (push.Sender, error) {
+	key, ok := d.key(app, credential)
+	if !ok {
+		return nil, fmt.Errorf("app %q, credential %q: %w", app, credential, push.ErrUnknownCredential)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	if s, ok := d.senders[senderKey{app, credential}]; ok {
+		return s, nil
+	}
+	account, err := d.load(key)
+	if err != nil {
+		return nil, err
+	}
+	if d.transport == nil {
+		opened, err := newTransport(d.settings.platform.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("%s.ca_file: %w", d.settings.path, err)
+		}
+		d.transport = opened
+	}
+	s, err := newSender(d, account)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key.path, err)
+	}
+	d.senders[senderKey{app, credential}] = s
+	return s, nil
+}
+
+func (d *Driver) key(app, credential string) (keyFile, bool) {
+	a, ok := d.settings.apps[app]
+	if !ok {
+		return keyFile{}, false
+	}
+	key, ok := a.keys[credential]
+	return key, ok
+}
+
+func (d *Driver) load(key keyFile) (*credential.ServiceAccount, error) {
+	account, err := credential.LoadServiceAccount(key.name, d.settings.platform.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key.path, err)
+	}
+	return account, nil
+}
+
+// Check reads the authorities and every service account.
+func (d *Driver) Check() error {
+	var mistakes []error
+	if file := d.settings.platform.CAFile; file != "" {
+		if _, err := readAuthorities(file); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s.ca_file: %w", d.settings.path, err))
+		}
+	}
+	for _, app := range slices.Sorted(maps.Keys(d.settings.apps)) {
+		keys := d.settings.apps[app].keys
+		for _, name := range slices.Sorted(maps.Keys(keys)) {
+			if _, err := d.load(keys[name]); err != nil {
+				mistakes = append(mistakes, err)
+			}
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+// begin puts a send under the driver: its context ends with the driver too, and never lacks a limit.
+func (d *Driver) begin(ctx context.Context) (_ context.Context, done func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	limit := time.Now().Add(sendLimit)
+	if own, limited := ctx.Deadline(); limited {
+		limit = own
+	}
+	ctx, cancel := context.WithDeadline(ctx, limit)
+	if d.closed {
+		cancel()
+		return ctx, cancel
+	}
+	d.sending.Add(1)
+	unbind := context.AfterFunc(d.ctx, cancel)
+	return ctx, func() {
+		unbind()
+		cancel()
+		d.sending.Done()
+	}
+}
+
+// Close ends all connections and waits for running sends, which report that they are to be tried again.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.stop()
+	d.mu.Unlock()
+	d.sending.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.senders {
+		s.tokens.close()
+	}
+	if d.transport != nil {
+		d.transport.Close()
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package fcm
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	firebase "firebase.google.com/go/v4"
+	"firebase.google.com/go/v4/messaging"
+	"google.golang.org/api/option"
+
+	"github.com/pushfleet/pushfleet/pkg/credential"
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// sendLimit bounds a batch whose context has no end. FCM asks for 10 s or more.
+const sendLimit = 30 * time.Second
+
+// sender sends with one service account.
+type sender struct {
+	driver *Driver
+	client *messaging.Client
+	tokens *tokens
+	slots  chan struct{} // one for each running send
+}
+
+func newSender(d *Driver, account *credential.ServiceAccount) (*sender, error) {
+	endpoint := d.settings.platform.Endpoint
+	if endpoint == "" {
+		endpoint = defaultEndpoint
+	}
+	ctx := context.Background() // the SDK opens nothing here
+	sdk, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: account.ProjectID},
+		option.WithEndpoint(endpoint+"/v1"),
+		option.WithHTTPClient(&http.Client{Transport: &courier{base: d.transport, now: d.now}}))
+	if err != nil {
+		return nil, fmt.Errorf("set up the SDK: %w", err)
+	}
+	client, err := sdk.Messaging(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("set up the SDK: %w", err)
+	}
+	return &sender{
+		driver: d,
+		client: client,
+		tokens: newTokens(fetcher(account.JWTConfig(messagingScope), d.transport)),
+		slots:  make(chan struct{}, d.settings.platform.Concurrency),
+	}, nil
+}
+
+// Send implements [push.Sender].
+func (s *sender) Send(ctx context.Context, batch []*push.Notification, report func(i int, o push.Outcome)) {
+	ctx, done := s.driver.begin(ctx)
+	defer done()
+	var running sync.WaitGroup
+	defer running.Wait()
+	for i, n := range batch {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			report(i, classify(result{err: ctx.Err()}))
+			continue
+		}
+		running.Go(func() {
+			outcome := s.deliver(ctx, n)
+			<-s.slots
+			report(i, outcome)
+		})
+	}
+}
+
+// deliver sends one notification: once, and a second time only where FCM refused the access token.
+func (s *sender) deliver(ctx context.Context, n *push.Notification) push.Outcome {
+	if err := s.driver.CheckToken(n.Token); err != nil {
+		return push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
+	}
+	request, impossible := s.driver.Render(n, s.driver.now())
+	if impossible != nil {
+		return *impossible
+	}
+	body := envelope(request.Body, n.Token)
+	token, err := s.tokens.get(ctx)
+	if err != nil {
+		return classify(result{err: err})
+	}
+	r := s.ask(ctx, n.Token, token, body)
+	if r.status == http.StatusUnauthorized && r.code != codeThirdPartyAuth {
+		renewed, err := s.tokens.renew(ctx, token)
+		if err != nil {
+			return s.stillRefused(r, err)
+		}
+		r = s.ask(ctx, n.Token, renewed, body)
+	}
+	return classify(r)
+}
+
+// stillRefused says what becomes of a notification whose access token FCM refused and that got no other.
+func (s *sender) stillRefused(refused result, err error) push.Outcome {
+	outcome := classify(result{err: err})
+	if outcome.Answer == "" {
+		outcome.Answer = refused.answer()
+	}
+	return outcome
+}
+
+// ask makes one request through the SDK.
+func (s *sender) ask(ctx context.Context, deviceToken, token string, body []byte) result {
+	c := &call{token: token, body: body}
+	// The token is all that the SDK is told: the courier puts in the rest.
+	name, err := s.client.Send(withCall(ctx, c), &messaging.Message{Token: deviceToken})
+	switch {
+	case !c.begun && ctx.Err() != nil:
+		return result{err: ctx.Err()}
+	case !c.begun:
+		return result{err: errUnsendable}
+	case c.result.status == http.StatusOK && c.result.err == nil && (err != nil || name == ""):
+		return result{status: http.StatusOK, err: errNotFCM, sent: true}
+	}
+	return c.result
+}
+
+// envelope is the whole request: the rendered message with its token.
+func envelope(message []byte, token string) []byte {
+	dst := make([]byte, 0, len(message)+len(token)+32)
+	dst = append(dst, `{"message":`...)
+	dst = append(dst, message[:len(message)-1]...)
+	dst = appendMember(dst, "token", token)
+	return append(dst, '}', '}')
+}

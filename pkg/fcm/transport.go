@@ -1,0 +1,126 @@
+package fcm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+const (
+	// dialLimit lets a host that drops packets show as a network error before the notifications' own deadlines end.
+	dialLimit = 5 * time.Second
+	// A connection without traffic for pingAfter is asked whether it lives, and given up pingLimit later.
+	pingAfter = 15 * time.Second
+	pingLimit = 10 * time.Second
+	// writeLimit gives up a connection that takes no bytes.
+	writeLimit = 10 * time.Second
+	// idleLimit closes connections that a burst opened.
+	idleLimit = 5 * time.Minute
+)
+
+// transport is the HTTP/2 client under the SDK and under the token requests. It opens one connection, and another one
+// only where the streams of those it has are taken; net/http's own would open one for each of the first requests.
+type transport struct {
+	*http2.Transport
+
+	mu     sync.Mutex
+	open   map[*connection]struct{}
+	closed bool
+}
+
+// newTransport returns a transport that trusts the authorities of a PEM file, or the system's where it is "".
+func newTransport(caFile string) (*transport, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{http2.NextProtoTLS}}
+	if caFile != "" {
+		pool, err := readAuthorities(caFile)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = pool
+	}
+	t := &transport{open: make(map[*connection]struct{})}
+	t.Transport = &http2.Transport{
+		TLSClientConfig:    config,
+		DialTLSContext:     t.dial,
+		DisableCompression: true, // answers are too small for it
+		ReadIdleTimeout:    pingAfter,
+		PingTimeout:        pingLimit,
+		WriteByteTimeout:   writeLimit,
+		IdleConnTimeout:    idleLimit,
+		MaxHeaderListSize:  64 << 10,
+	}
+	return t, nil
+}
+
+func readAuthorities(file string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("%s: no certificate in PEM", file)
+	}
+	return pool, nil
+}
+
+// dial opens a connection. Its errors end the chain: a time-out of ours is not one of the caller's.
+func (t *transport) dial(ctx context.Context, network, addr string, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
+	defer cancel()
+	dialer := tls.Dialer{Config: config}
+	opened, err := dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %v", addr, err)
+	}
+	conn := &connection{Conn: opened.(*tls.Conn), transport: t}
+	if protocol := conn.ConnectionState().NegotiatedProtocol; protocol != http2.NextProtoTLS {
+		_ = conn.Conn.Close()
+		return nil, fmt.Errorf("dial %s: the server speaks %q, not HTTP/2", addr, protocol)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		_ = conn.Conn.Close()
+		return nil, errClosed
+	}
+	t.open[conn] = struct{}{}
+	return conn, nil
+}
+
+// errClosed says that the driver was closed.
+var errClosed = errors.New("the FCM client is closed")
+
+// Close ends every connection, whatever runs on it.
+func (t *transport) Close() {
+	t.mu.Lock()
+	t.closed = true
+	open := t.open
+	t.open = nil
+	t.mu.Unlock()
+	for conn := range open {
+		_ = conn.Conn.Close() // nothing is left to lose
+	}
+}
+
+// connection is one that its transport knows until it ends.
+type connection struct {
+	*tls.Conn
+	transport *transport
+}
+
+// Close ends the connection.
+func (c *connection) Close() error {
+	c.transport.mu.Lock()
+	delete(c.transport.open, c)
+	c.transport.mu.Unlock()
+	return c.Conn.Close()
+}
