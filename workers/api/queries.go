@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+)
+
+// devices answers GET /v1/apps/{app}/users/{user}/devices.
+type devices struct {
+	App     string   `json:"app"`
+	User    string   `json:"user"`
+	Devices []device `json:"devices"`
+}
+
+// device is what the registry knows of a device. Absent members are not known.
+type device struct {
+	Device     string        `json:"device"`
+	Platform   push.Platform `json:"platform,omitempty"`
+	TokenHash  string        `json:"token_hash,omitempty"`
+	Credential string        `json:"credential,omitempty"`
+	Language   string        `json:"language,omitempty"`
+	Version    int64         `json:"version,omitempty"`
+	LoggedOut  bool          `json:"logged_out"`
+	BoundAt    *time.Time    `json:"bound_at,omitempty"`
+
+	Presence     push.Reason `json:"presence,omitempty"` // foreground, background, killed
+	Push         bool        `json:"push"`               // a message would be pushed now
+	Filter       push.Reason `json:"filter,omitempty"`   // why not
+	Badge        int         `json:"badge"`
+	ForegroundAt *time.Time  `json:"foreground_at,omitempty"`
+	BackgroundAt *time.Time  `json:"background_at,omitempty"`
+	KilledAt     *time.Time  `json:"killed_at,omitempty"`
+}
+
+func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *problem {
+	app, user := r.PathValue("app"), r.PathValue("user")
+	if p := s.unknownApp(app); p != nil {
+		return p
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RegistryTimeout)
+	defer cancel()
+	known, err := s.opts.Registry.Devices(ctx, app, user)
+	if err != nil {
+		return unavailable(err, "the registry does not answer")
+	}
+	answer := devices{App: app, User: user, Devices: make([]device, len(known))}
+	for i, d := range known {
+		answer.Devices[i] = device{
+			Device: d.Device, Platform: d.Binding.Platform, TokenHash: d.TokenHash, Credential: d.Binding.Credential,
+			Language: d.Binding.Language, Version: d.Binding.Version, LoggedOut: d.LoggedOut, BoundAt: instant(d.BoundAt),
+			Presence: d.Presence, Push: d.Filter == "", Filter: d.Filter, Badge: d.Badge,
+			ForegroundAt: instant(d.Foreground), BackgroundAt: instant(d.Background), KilledAt: instant(d.Killed),
+		}
+	}
+	answerJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// timeline answers GET /v1/apps/{app}/messages/{msg_key}/timeline.
+type timeline struct {
+	App    string  `json:"app"`
+	MsgKey string  `json:"msg_key"`
+	Events []event `json:"events"`
+}
+
+// event is one step of one notification; of one recipient where device is absent, of the message where user is.
+type event struct {
+	Time        time.Time `json:"time"`
+	User        string    `json:"user,omitempty"`
+	Device      string    `json:"device,omitempty"`
+	Platform    string    `json:"platform,omitempty"`
+	ID          string    `json:"id,omitempty"` // of the notification
+	Disposition string    `json:"disposition"`
+	Reason      string    `json:"reason,omitempty"`
+	Answer      string    `json:"answer,omitempty"` // the provider's status and reason
+	Attempt     int32     `json:"attempt,omitempty"`
+}
+
+func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) *problem {
+	app, msgKey := r.PathValue("app"), r.PathValue("msg_key")
+	if p := s.unknownApp(app); p != nil {
+		return p
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RegistryTimeout)
+	defer cancel()
+	entries, err := s.opts.Registry.Timeline(ctx, app, msgKey)
+	if err != nil {
+		return unavailable(err, "the registry does not answer")
+	}
+	answer := timeline{App: app, MsgKey: msgKey, Events: make([]event, len(entries))}
+	for i, e := range entries {
+		answer.Events[i] = eventOf(e)
+	}
+	answerJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func eventOf(e registry.TimelineEntry) event {
+	return event{
+		Time: time.UnixMilli(e.GetTimeMs()).UTC(), User: e.GetUser(), Device: e.GetDevice(), Platform: e.GetPlatform(), ID: e.GetId(),
+		Disposition: e.GetDisposition(), Reason: e.GetReason(), Answer: e.GetAnswer(), Attempt: e.GetAttempt(),
+	}
+}
+
+func (s *Server) unknownApp(app string) *problem {
+	if s.opts.KnownApp(app) {
+		return nil
+	}
+	p := problemf(http.StatusNotFound, "the configuration has no such app")
+	p.Field, p.Reason = "app", push.ReasonUnknownApp
+	return p
+}
+
+// instant is nil for a time that is not known.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
