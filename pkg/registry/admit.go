@@ -1,0 +1,177 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// AdmitRequest asks, right before a send, whether a notification may still go.
+type AdmitRequest struct {
+	App, User, Device string
+	ID                string        // of the notification
+	Owner             string        // who sends: unique per worker and life of it
+	Lease             time.Duration // how long nobody else may send it: the send time-out and a margin
+	Attempt, Redrive  int           // of the record
+	Platform          push.Platform // the record's
+	Version           int64         // of the binding in the record
+	MsgKey            string        // of the chat message; read by nothing yet: receipts and recalls will need it
+}
+
+// Verdict is the answer to an [AdmitRequest].
+type Verdict uint8
+
+// The verdicts. Leased is the zero value: a forgotten case loses nothing.
+const (
+	Leased   Verdict = iota // another owner is sending it: look again after LeaseLeft
+	Go                      // send it; the owner has the lease
+	Moved                   // the device is on another platform now: hand it to that platform
+	Done                    // it has its end already: say so again, acknowledge
+	Filtered                // it must not be sent any more; marked as done, except where a newer attempt supersedes it
+)
+
+func (v Verdict) String() string {
+	switch v {
+	case Go:
+		return "go"
+	case Moved:
+		return "moved"
+	case Done:
+		return "done"
+	case Leased:
+		return "leased"
+	case Filtered:
+		return "filtered"
+	}
+	return "unknown"
+}
+
+// Admission is the answer for one notification.
+type Admission struct {
+	Verdict   Verdict
+	Reason    push.Reason   // Filtered: why. Done: what it ended with, "" = delivered
+	Badge     int           // Go: the device's current number; push.NoBadge = leave the icon alone
+	Binding   *push.Binding // Moved: the new binding. Go: the binding where it changed since the request's version
+	LeaseLeft time.Duration // Leased
+}
+
+// Admit claims each notification for its owner and says whether it may be sent: one script per request, pipelined,
+// atomic per request. Answers stand in the order of the requests. After an error nothing is known of any request; the
+// same requests again get the same answers, except that a Filtered one is Done with the same reason. [ErrEmpty] =
+// nothing was admitted where the marker is missing.
+func (r *Registry) Admit(ctx context.Context, requests []AdmitRequest) ([]Admission, error) {
+	now, activity, lease := r.clockArgs()
+	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
+	calls := make([]*redis.StringCmd, len(requests))
+	for i := range requests {
+		q := &requests[i]
+		tag := userTag(q.App, q.User)
+		calls[i] = r.scripts.admit.call(ctx,
+			[]string{userKey(tag), markKey(tag, q.ID), r.markers.of(tag)},
+			now, activity, lease, doneTTL, markTTL,
+			q.Device, q.Owner, q.Lease.Milliseconds(), q.Attempt, q.Redrive, string(q.Platform), q.Version)
+	}
+	answers, err := r.run(ctx, "admit", calls)
+	if err != nil {
+		return nil, err
+	}
+	admissions := make([]Admission, len(answers))
+	for i, answer := range answers {
+		if admissions[i], err = parseAdmission(answer); err != nil {
+			return nil, err
+		}
+	}
+	return admissions, nil
+}
+
+func parseAdmission(answer string) (Admission, error) {
+	a := Admission{Badge: push.NoBadge}
+	ok := answer != ""
+	if ok {
+		switch rest := answer[1:]; answer[0] {
+		case 'G':
+			badge, packed, changed := strings.Cut(rest, unit)
+			a.Verdict, a.Badge = Go, parseBadge(badge)
+			if changed {
+				a.Binding, ok = parseBindingPointer(packed)
+			}
+		case 'M':
+			a.Verdict = Moved
+			a.Binding, ok = parseBindingPointer(rest)
+		case 'D':
+			a.Verdict, a.Reason = Done, reasonOf(rest)
+		case 'L':
+			var ms int64
+			var err error
+			ms, err = strconv.ParseInt(rest, 10, 64)
+			a.Verdict, a.LeaseLeft, ok = Leased, time.Duration(ms)*time.Millisecond, err == nil
+		case 'F':
+			a.Verdict, a.Reason = Filtered, reasonOf(rest)
+		default:
+			ok = false
+		}
+	}
+	if !ok {
+		return Admission{}, fmt.Errorf("registry: admit: an answer of %d bytes is malformed", len(answer))
+	}
+	return a, nil
+}
+
+func parseBindingPointer(packed string) (*push.Binding, bool) {
+	b, ok := parseBinding(packed)
+	return &b, ok
+}
+
+// MarkState is what a notification's mark says after an attempt.
+type MarkState uint8
+
+// The states to settle with. MarkReleased is the zero value: a forgotten case loses nothing.
+const (
+	MarkReleased MarkState = iota // it was not tried: parked, or given up by a stop; no attempt charged
+	MarkRetry                     // a record with the next attempt stands in a retry topic
+	MarkDone                      // it has its end: delivered, dropped or filtered
+	MarkDead                      // it stands in a dead-letter topic; only a later redrive may send it
+)
+
+// Mark settles one notification after [Registry.Admit] said Go.
+type Mark struct {
+	App, User        string
+	ID               string
+	Owner            string
+	Attempt, Redrive int // of the record that was admitted
+	State            MarkState
+	Reason           push.Reason // MarkDone, MarkDead: told again by a later Done; "" = delivered
+}
+
+// Settle writes the marks, pipelined. A mark that another owner holds or that has come further (a later redrive or
+// attempt, an end) stays as it is; only MarkDone passes another owner's lease, because the provider's answer is the
+// truth whoever asks. Call it after everything derived from the attempt is durable.
+func (r *Registry) Settle(ctx context.Context, marks []Mark) error {
+	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
+	calls := make([]*redis.StringCmd, len(marks))
+	for i := range marks {
+		m := &marks[i]
+		state, ttl, attempt := "d", doneTTL, m.Attempt
+		switch m.State {
+		case MarkDone:
+		case MarkDead:
+			state = "x"
+		case MarkRetry:
+			state, ttl, attempt = "r", markTTL, m.Attempt+1
+		case MarkReleased:
+			state, ttl = "r", markTTL
+		default:
+			return fmt.Errorf("registry: settle: unknown mark state %d", m.State)
+		}
+		calls[i] = r.scripts.settle.call(ctx, []string{markKey(userTag(m.App, m.User), m.ID)},
+			state, m.Owner, m.Attempt, m.Redrive, attempt, string(m.Reason), ttl)
+	}
+	_, err := r.run(ctx, "settle", calls)
+	return err
+}

@@ -1,0 +1,47 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+)
+
+// Separators inside packed values. Ids, tokens and names hold no control characters, so these never occur in them.
+const (
+	unit   = "\x1f" // between the fields of a record
+	record = "\x1e" // between records
+)
+
+// escapeTag keeps an id from cutting a key's hash tag short, emptying it, or moving its border with the next id.
+var escapeTag = strings.NewReplacer("%", "%25", "|", "%7C", "{", "%7B", "}", "%7D")
+
+// userTag is the hash tag of everything that is one user's, without the braces.
+func userTag(app, user string) string {
+	if strings.ContainsAny(app, "%|{}") || strings.ContainsAny(user, "%|{}") {
+		return escapeTag.Replace(app) + "|" + escapeTag.Replace(user)
+	}
+	return app + "|" + user
+}
+
+func userKey(tag string) string         { return "u:{" + tag + "}" }
+func claimKey(tag, claim string) string { return "c:{" + tag + "}:" + claim }
+func markKey(tag, id string) string     { return "n:{" + tag + "}:" + id }
+
+// tokenKey names the key that says to which device a token belongs. The app is part of it: one app's tokens are never
+// another's to take away.
+func tokenKey(app, token string) string {
+	sum := sha256.Sum256([]byte(app + "\x00" + token))
+	return "t:{" + base64.RawURLEncoding.EncodeToString(sum[:15]) + "}"
+}
+
+func timelineKey(app, msgKey string) string { return "tl:{" + userTag(app, msgKey) + "}" }
+
+// TokenHash is what may be shown of a token: the first 16 hex digits of its SHA-256; "" for no token.
+func TokenHash(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:8])
+}

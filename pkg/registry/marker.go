@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// markers names the epoch marker that stands next to a user's keys. A single node has one. A cluster has one in every
+// slot: a script may only read keys of its own slot, a slot's marker is lost together with the slot's content, and it
+// moves along when the cluster is resharded.
+type markers struct {
+	keys []string // by slot; one entry = one marker for everything
+}
+
+const slots = 16384
+
+func newMarkers(cluster bool) *markers {
+	if !cluster {
+		return &markers{keys: []string{"epoch"}}
+	}
+	m := &markers{keys: make([]string, slots)}
+	for n, missing := 0, slots; missing > 0; n++ {
+		tag := strconv.Itoa(n)
+		if at := &m.keys[slotOf(tag)]; *at == "" {
+			*at = "epoch:{" + tag + "}"
+			missing--
+		}
+	}
+	return m
+}
+
+// of is the marker in the slot of a hash tag.
+func (m *markers) of(tag string) string {
+	if len(m.keys) == 1 {
+		return m.keys[0]
+	}
+	return m.keys[slotOf(tag)]
+}
+
+// slotOf is the Redis Cluster slot of a hash tag: CRC16 (XMODEM) modulo 16384.
+func slotOf(tag string) int {
+	var crc uint16
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc) % slots
+}
+
+// Ready returns nil when Redis answers and holds the registry, [ErrEmpty] where an epoch marker is missing on any
+// master. On a cluster it asks for every slot's marker; call it every few seconds, not per record.
+func (r *Registry) Ready(ctx context.Context) error {
+	cmds, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, key := range r.markers.keys {
+			pipe.Exists(ctx, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("registry: read the epoch marker: %w", err)
+	}
+	for _, cmd := range cmds {
+		if cmd.(*redis.IntCmd).Val() == 0 {
+			return ErrEmpty
+		}
+	}
+	return nil
+}
+
+// Complete sets the epoch marker on every master: the view is whole from now on.
+func (r *Registry) Complete(ctx context.Context) error {
+	since := r.opts.Now().UTC().Format(time.RFC3339)
+	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, key := range r.markers.keys {
+			pipe.Set(ctx, key, since, 0)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("registry: set the epoch marker: %w", err)
+	}
+	return nil
+}
+
+// AcquireRebuild makes owner the only one that rebuilds, for ttl; the owner calls it again to extend. False = another
+// has it.
+func (r *Registry) AcquireRebuild(ctx context.Context, owner string, ttl time.Duration) (bool, error) {
+	if owner == "" || ttl < time.Millisecond {
+		return false, errors.New("registry: a rebuild lock needs an owner and a time of at least 1 ms")
+	}
+	return r.rebuildLock(ctx, owner, ttl.Milliseconds())
+}
+
+// ReleaseRebuild gives the lock back; nothing happens where owner does not have it.
+func (r *Registry) ReleaseRebuild(ctx context.Context, owner string) error {
+	_, err := r.rebuildLock(ctx, owner, 0)
+	return err
+}
+
+func (r *Registry) rebuildLock(ctx context.Context, owner string, ttlMS int64) (bool, error) {
+	answers, err := r.run(ctx, "rebuild lock", []*redis.StringCmd{
+		r.scripts.lock.call(ctx, []string{"rebuild"}, owner, ttlMS),
+	})
+	return err == nil && strings.HasPrefix(answers[0], "1"), err
+}

@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed scripts/*.lua
+var scriptFiles embed.FS
+
+// script is one Lua script as Redis knows it.
+type script struct {
+	name   string
+	source string
+	sha    string
+}
+
+// scripts are all scripts of the registry.
+type scripts struct {
+	decide, admit, settle, apply, own, strip, restore, show, lock *script
+}
+
+func newScripts() *scripts {
+	device := mustRead("device")
+	load := func(name, prelude string) *script {
+		source := prelude + mustRead(name)
+		sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
+		return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
+	}
+	return &scripts{
+		decide:  load("decide", device),
+		admit:   load("admit", device),
+		settle:  load("settle", ""),
+		apply:   load("apply", device),
+		own:     load("own", ""),
+		strip:   load("strip", device),
+		restore: load("restore", device),
+		show:    load("show", device),
+		lock:    load("lock", ""),
+	}
+}
+
+func mustRead(name string) string {
+	b, err := scriptFiles.ReadFile("scripts/" + name + ".lua")
+	if err != nil {
+		panic(err) // embedded: the build has it or does not compile
+	}
+	return string(b)
+}
+
+func (s *scripts) all() []*script {
+	return []*script{s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock}
+}
+
+// load makes the scripts known to every master.
+func (s *scripts) load(ctx context.Context, client redis.UniversalClient) error {
+	one := func(ctx context.Context, node redis.Cmdable) error {
+		for _, script := range s.all() {
+			if err := node.ScriptLoad(ctx, script.source).Err(); err != nil {
+				return fmt.Errorf("registry: load the script %s: %w", script.name, err)
+			}
+		}
+		return nil
+	}
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return one(ctx, node) })
+	}
+	return one(ctx, client)
+}
+
+// call is one script with its keys and arguments; its answer is always one string.
+func (s *script) call(ctx context.Context, keys []string, args ...any) *redis.StringCmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", s.sha, len(keys))
+	for _, key := range keys {
+		all = append(all, key)
+	}
+	return redis.NewStringCmd(ctx, append(all, args...)...)
+}
+
+// pipelineCalls bounds the calls on their way in one pipeline, and so the memory of its replies.
+const pipelineCalls = 512
+
+// run sends the calls in pipelines, in order, and returns their answers. A master that does not know the scripts (new,
+// restarted, failed over) gets them, and the affected calls are repeated once: a pipeline has no fall-back of its own.
+func (r *Registry) run(ctx context.Context, what string, calls []*redis.StringCmd) ([]string, error) {
+	for chunk := range slices.Chunk(calls, pipelineCalls) {
+		if err := r.pipeline(ctx, chunk); err != nil {
+			return nil, fmt.Errorf("registry: %s: %w", what, err)
+		}
+	}
+	answers := make([]string, len(calls))
+	for i, call := range calls {
+		if answers[i] = call.Val(); answers[i] == answerEmpty {
+			return nil, ErrEmpty
+		}
+	}
+	return answers, nil
+}
+
+// answerEmpty is what a script says that found no epoch marker.
+const answerEmpty = "E"
+
+func (r *Registry) pipeline(ctx context.Context, calls []*redis.StringCmd) error {
+	unknown, err := r.send(ctx, calls)
+	if err != nil || len(unknown) == 0 {
+		return err
+	}
+	if err := r.scripts.load(ctx, r.client); err != nil {
+		return err
+	}
+	again := make([]*redis.StringCmd, len(unknown))
+	for i, at := range unknown {
+		again[i] = redis.NewStringCmd(ctx, calls[at].Args()...)
+		calls[at] = again[i]
+	}
+	unknown, err = r.send(ctx, again)
+	if err == nil && len(unknown) > 0 {
+		err = errors.New("a Redis master does not keep its scripts")
+	}
+	return err
+}
+
+// send executes one pipeline and returns the positions of the calls whose script the server did not know.
+func (r *Registry) send(ctx context.Context, calls []*redis.StringCmd) (unknown []int, err error) {
+	pipe := r.client.Pipeline()
+	for _, call := range calls {
+		if err := pipe.Process(ctx, call); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := pipe.Exec(ctx); err == nil {
+		return nil, nil
+	}
+	for i, call := range calls {
+		switch err := call.Err(); {
+		case err == nil:
+		case redis.HasErrorPrefix(err, "NOSCRIPT"):
+			unknown = append(unknown, i)
+		default:
+			return nil, err
+		}
+	}
+	return unknown, nil
+}
