@@ -1,0 +1,68 @@
+# make without a target lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+PLUGINS := $(CURDIR)/.cache/bin
+FUZZTIME ?= 20s
+
+# Nothing of the product needs cgo; the race detector does.
+export CGO_ENABLED := 0
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/pushfleet, bin/pushctl and bin/pushsim
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## run the tests that need nothing but Go
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the same with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: integration
+integration: ## run the tests on a real Kafka and a real Redis, started and stopped here
+	scripts/integration
+
+.PHONY: demo
+demo: ## tell the whole story on the embedded fleet, each step checked
+	$(GO) run ./cmd/pushdemo
+
+.PHONY: run
+run: build ## keep the embedded fleet running
+	bin/pushfleet dev
+
+.PHONY: lint
+lint: ## run the linter, the import arrows included (its first build takes minutes)
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: generate
+generate: ## write the Go code of the schemas anew (needs protoc)
+	@command -v protoc >/dev/null || { echo "no protoc; Debian's package is protobuf-compiler" >&2; exit 1; }
+	$(GO) build -modfile=tools/go.mod -o $(PLUGINS)/ google.golang.org/protobuf/cmd/protoc-gen-go github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto
+	PATH="$(PLUGINS):$$PATH" protoc --proto_path=schemas/v1 \
+		--go_out=schemas/v1 --go_opt=paths=source_relative \
+		--go-vtproto_out=schemas/v1 --go-vtproto_opt=paths=source_relative,features=marshal+unmarshal+size \
+		schemas/v1/*.proto
+
+.PHONY: fuzz
+fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
+	@grep -rEo --include='*_test.go' '^func Fuzz\w+' cmd pkg schemas workers | sed 's/:func / /' | while read -r file name; do \
+		echo "$$name in $${file%/*}"; \
+		$(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$${file%/*}"; \
+	done
+
+.PHONY: bench
+bench: ## run the benchmarks
+	$(GO) test -run='^$$' -bench=. -benchmem ./...
+
+.PHONY: kafka-cost
+kafka-cost: ## measure a real broker's CPU per request (6 minutes on an idle machine)
+	scripts/kafka/run $(GO) run ./scripts/kafka/cost
