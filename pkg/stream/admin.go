@@ -2,9 +2,120 @@ package stream
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/segmentio/kafka-go"
 )
+
+// bound is where a partition's log begins, and the offset that its next record gets.
+type bound struct{ first, end int64 }
+
+// bounds asks for the bounds of some partitions of a topic, nil = all.
+func (c *Cluster) bounds(ctx context.Context, topic string, partitions []int32) (map[int32]bound, error) {
+	if partitions == nil {
+		n, err := c.Partitions(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		for id := range n {
+			partitions = append(partitions, int32(id))
+		}
+	}
+	if len(partitions) == 0 {
+		return map[int32]bound{}, nil
+	}
+	var ask []kafka.OffsetRequest
+	for _, id := range partitions {
+		ask = append(ask, kafka.FirstOffsetOf(int(id)), kafka.LastOffsetOf(int(id)))
+	}
+	res, err := c.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: ask}})
+	if err != nil {
+		return nil, fmt.Errorf("offsets of %s: %w", topic, err)
+	}
+	out := map[int32]bound{}
+	for _, p := range res.Topics[topic] {
+		if p.Error != nil {
+			return nil, fmt.Errorf("offsets of %s/%d: %w", topic, p.Partition, p.Error)
+		}
+		if p.FirstOffset < 0 || p.LastOffset < 0 {
+			return nil, fmt.Errorf("offsets of %s/%d: no answer", topic, p.Partition)
+		}
+		out[int32(p.Partition)] = bound{p.FirstOffset, p.LastOffset}
+	}
+	if len(out) != len(partitions) {
+		return nil, fmt.Errorf("offsets of %s: %d of %d partitions answered", topic, len(out), len(partitions))
+	}
+	return out, nil
+}
+
+// committed asks for what a group has committed; partitions without are left out.
+func (c *Cluster) committed(ctx context.Context, group string, topics map[string][]int) (map[topicPartition]int64, error) {
+	res, err := c.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: topics})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	out := map[topicPartition]int64{}
+	for topic, partitions := range res.Topics {
+		for _, p := range partitions {
+			if p.Error != nil {
+				return nil, fmt.Errorf("offset of group %s on %s/%d: %w", group, topic, p.Partition, p.Error)
+			}
+			if p.CommittedOffset >= 0 {
+				out[topicPartition{topic, int32(p.Partition)}] = p.CommittedOffset
+			}
+		}
+	}
+	return out, nil
+}
+
+// Lag returns the lag of group on every partition of the topics, in their order; topics that do not exist are left out.
+// Where the group has committed nothing, everything in the log counts.
+func (c *Cluster) Lag(ctx context.Context, group string, topics []string) ([]PartitionLag, error) {
+	m, err := c.metadata(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	ask := map[string][]int{}
+	for _, t := range m.Topics {
+		if topicError(t) == nil {
+			for id := range t.Partitions {
+				ask[t.Name] = append(ask[t.Name], id)
+			}
+		}
+	}
+	if len(ask) == 0 {
+		return nil, nil
+	}
+	committed, err := c.committed(ctx, group, ask)
+	if err != nil {
+		return nil, err
+	}
+	var out []PartitionLag
+	for _, topic := range topics {
+		if ask[topic] == nil {
+			continue
+		}
+		bounds, err := c.bounds(ctx, topic, nil)
+		if err != nil {
+			return nil, err
+		}
+		for id := range int32(len(bounds)) {
+			row := PartitionLag{Topic: topic, Partition: id, Committed: -1, End: bounds[id].end}
+			from := bounds[id].first
+			if at, ok := committed[topicPartition{topic, id}]; ok {
+				row.Committed, from = at, max(at, from)
+			}
+			row.Lag = max(0, row.End-from)
+			out = append(out, row)
+		}
+	}
+	return out, nil
+}
 
 // Head is the oldest unread record of a partition.
 type Head struct {
@@ -13,15 +124,33 @@ type Head struct {
 }
 
 // Head returns for each partition of topic what group has committed, the log's end, and the time of the oldest record
-// that is not read.
+// that is not read. It fetches records only where there is a lag.
 func (c *Cluster) Head(ctx context.Context, group, topic string) ([]Head, error) {
-	return nil, errors.ErrUnsupported
+	rows, err := c.Lag(ctx, group, []string{topic})
+	if err != nil {
+		return nil, err
+	}
+	if rows == nil {
+		return nil, fmt.Errorf("%w: %s", ErrNoTopic, topic)
+	}
+	heads := make([]Head, len(rows))
+	var ranges []Range
+	for i, row := range rows {
+		heads[i].PartitionLag = row
+		if row.Lag > 0 {
+			ranges = append(ranges, Range{Partition: row.Partition, From: row.End - row.Lag, To: row.End})
+		}
+	}
+	s := scan{cluster: c, topic: topic, maxBytes: headBytes}
+	err = s.run(ctx, ranges, func(r *Record) verdict {
+		heads[r.Partition].Oldest = r.Time
+		return nextPartition
+	})
+	return heads, err
 }
 
-// Lag returns the lag of group on every partition of the topics; topics that do not exist are left out.
-func (c *Cluster) Lag(ctx context.Context, group string, topics []string) ([]PartitionLag, error) {
-	return nil, errors.ErrUnsupported
-}
+// headBytes is what is asked of a partition for its first record: a broker sends a whole batch, at least one a request.
+const headBytes = 4 << 10
 
 // Range is a part of one partition.
 type Range struct {
@@ -31,7 +160,40 @@ type Range struct {
 }
 
 // Scan calls fn for the records of topic that exist when it starts, each partition's in order, until fn returns false.
-// nil ranges mean every partition from its first offset. It reads without a group and commits nothing.
+// nil ranges mean every partition from its first offset. It reads without a group and commits nothing. It waits for a
+// broker that is away until ctx ends.
 func (c *Cluster) Scan(ctx context.Context, topic string, ranges []Range, fn func(*Record) bool) error {
-	return errors.ErrUnsupported
+	var only []int32
+	for _, r := range ranges {
+		only = append(only, r.Partition)
+	}
+	slices.Sort(only)
+	if len(slices.Compact(slices.Clone(only))) != len(only) {
+		return fmt.Errorf("scan of %s names a partition twice", topic)
+	}
+	bounds, err := c.bounds(ctx, topic, only)
+	if err != nil {
+		return err
+	}
+	if ranges == nil {
+		for id := range int32(len(bounds)) {
+			ranges = append(ranges, Range{id, -1, -1})
+		}
+	}
+	clipped := make([]Range, 0, len(ranges))
+	for _, r := range ranges {
+		b := bounds[r.Partition]
+		r.From = max(r.From, b.first)
+		if r.To < 0 || r.To > b.end {
+			r.To = b.end
+		}
+		clipped = append(clipped, r)
+	}
+	s := scan{cluster: c, topic: topic, maxBytes: maxPartitionBytes}
+	return s.run(ctx, clipped, func(r *Record) verdict {
+		if fn(r) {
+			return nextRecord
+		}
+		return stopScan
+	})
 }

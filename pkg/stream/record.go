@@ -1,12 +1,13 @@
 package stream
 
-import "time"
+import (
+	"time"
 
-// Header is one header of a record.
-type Header struct {
-	Key   string
-	Value []byte
-}
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// Header is one header of a record: Key string, Value []byte.
+type Header = protocol.Header
 
 // Record is one record as read. Its bytes are its own: nothing is reused after Ack.
 type Record struct {
@@ -18,8 +19,9 @@ type Record struct {
 	Value     []byte    // nil = null
 	Headers   []Header
 
-	size  int
-	owner owner
+	size    int
+	owner   owner
+	settled bool // acknowledged or dropped; the owner's
 }
 
 // owner is told what became of a record.

@@ -1,9 +1,15 @@
 package stream
 
 import (
-	"context"
+	"cmp"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Start says where reading a topic begins when the group has no offset on any of its partitions.
@@ -40,32 +46,75 @@ type SourceConfig struct {
 	PartitionWatch   time.Duration // how often the number of partitions is looked at; 5 s
 }
 
-// Budget bounds bytes and records in flight over several sources. A budget smaller than the sum of its sources'
-// MaxBytes makes them compete; even then a lane with nothing in flight gets one record through.
-type Budget struct{ maxBytes, maxRecords int64 }
+// Source reads topics as a member of a consumer group. Its methods are safe for concurrent use; Run is called once.
+type Source struct {
+	cluster *Cluster
+	cfg     SourceConfig
+	topics  []string // of all lanes
+	meter   *meter
+	stats   counters
+	log     *zap.Logger
 
-// NewBudget returns a budget of that many bytes and records; 0 = no limit.
-func NewBudget(maxBytes, maxRecords int) *Budget {
-	return &Budget{int64(maxBytes), int64(maxRecords)}
+	handling chan struct{} // held while handle runs: generations overlap while one drains
+
+	mu      sync.Mutex
+	current *generation // nil while there is none
+	idle    error       // why there is none
 }
 
-// Used returns what is in flight.
-func (b *Budget) Used() (bytes, records int) { return 0, 0 }
+// counters are the parts of SourceStats that are counted.
+type counters struct {
+	fetches, fetchErrors, records, bytes, commits, commitErrors, generations, outOfRange, abandoned atomic.Uint64
+}
 
-// Source reads topics as a member of a consumer group.
-type Source struct{}
+// errNotJoined is the state before the first generation and between two.
+var errNotJoined = errors.New("joining the consumer group")
 
 // NewSource checks the configuration; nothing is opened before Run.
-func (c *Cluster) NewSource(cfg SourceConfig) (*Source, error) { return &Source{}, nil }
-
-// Run joins the group and calls handle until ctx ends, then drains (still heartbeating), commits and leaves. handle is
-// called from one goroutine at a time, with the records of each partition in order; it may return before the records
-// are acknowledged. The ctx passed to handle ends when queued work must not be started any more: at 60 % of the drain
-// limit after a revoke or stop. What is being sent then may finish and acknowledge.
-//
-// A Kafka that is away, at the start or later, is waited for: Run returns nil once ctx ended, and an error never.
-func (s *Source) Run(ctx context.Context, handle func(ctx context.Context, batch []*Record)) error {
-	return errors.ErrUnsupported
+func (c *Cluster) NewSource(cfg SourceConfig) (*Source, error) {
+	var topics []string
+	var weights []int
+	cfg.Lanes = slices.Clone(cfg.Lanes)
+	for i, l := range cfg.Lanes {
+		if l.Weight < 0 {
+			return nil, fmt.Errorf("source of group %s: lane %d has a negative weight", cfg.Group, i)
+		}
+		cfg.Lanes[i].Weight = cmp.Or(l.Weight, 1)
+		weights = append(weights, cfg.Lanes[i].Weight)
+		topics = append(topics, l.Topics...)
+	}
+	sorted := slices.Sorted(slices.Values(topics))
+	switch {
+	case cfg.Group == "":
+		return nil, errors.New("source has no group")
+	case len(topics) == 0:
+		return nil, fmt.Errorf("source of group %s has no topic", cfg.Group)
+	case len(slices.Compact(sorted)) != len(topics):
+		return nil, fmt.Errorf("source of group %s names a topic twice", cfg.Group)
+	case len(c.brokers) == 0:
+		return nil, fmt.Errorf("source of group %s: no broker is configured", cfg.Group)
+	}
+	cfg.MaxRecords = cmp.Or(cfg.MaxRecords, 8192)
+	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 32<<20)
+	cfg.PartitionWindow = cmp.Or(cfg.PartitionWindow, 4096)
+	cfg.BatchRecords = cmp.Or(cfg.BatchRecords, 512)
+	cfg.SessionTimeout = cmp.Or(cfg.SessionTimeout, 10*time.Second)
+	cfg.RebalanceTimeout = cmp.Or(cfg.RebalanceTimeout, cfg.SessionTimeout)
+	// Heartbeats stop at a revoke: a longer drain could be evicted before it commits.
+	longest := min(cfg.SessionTimeout, cfg.RebalanceTimeout) / 2
+	cfg.DrainTimeout = min(cmp.Or(cfg.DrainTimeout, longest), longest)
+	cfg.CommitInterval = cmp.Or(cfg.CommitInterval, 200*time.Millisecond)
+	cfg.PartitionWatch = cmp.Or(cfg.PartitionWatch, 5*time.Second)
+	if cfg.MaxRecords < 0 || cfg.MaxBytes < 0 || cfg.PartitionWindow < 0 || cfg.BatchRecords < 0 {
+		return nil, fmt.Errorf("source of group %s has a negative limit", cfg.Group)
+	}
+	return &Source{
+		cluster: c, cfg: cfg, topics: topics,
+		meter:    newMeter(cfg.MaxRecords, cfg.MaxBytes, cfg.Budget, weights),
+		log:      c.log.With(zap.String("group", cfg.Group)),
+		handling: make(chan struct{}, 1),
+		idle:     errNotJoined,
+	}, nil
 }
 
 // PartitionLag is how far reading has come on one partition.
@@ -78,25 +127,54 @@ type PartitionLag struct {
 }
 
 // Lag returns the lag of the partitions that are assigned now, as of the last fetch of each.
-func (s *Source) Lag() []PartitionLag { return nil }
+func (s *Source) Lag() []PartitionLag {
+	s.mu.Lock()
+	g := s.current
+	s.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	return g.lag()
+}
 
 // InFlight returns what is buffered or handed out and not acknowledged.
-func (s *Source) InFlight() (records, bytes int) { return 0, 0 }
+func (s *Source) InFlight() (records, bytes int) { return s.meter.inFlight() }
 
 // Ready says why nothing is read now; nil when all is well.
-func (s *Source) Ready() error { return nil }
+func (s *Source) Ready() error {
+	s.mu.Lock()
+	g, idle := s.current, s.idle
+	s.mu.Unlock()
+	if g != nil {
+		idle = g.trouble(time.Now())
+	}
+	if idle != nil {
+		return fmt.Errorf("group %s: %w", s.cfg.Group, idle)
+	}
+	return nil
+}
 
 // SourceStats counts since the source was made.
 type SourceStats struct {
-	Fetches, FetchErrors  uint64 // requests
+	Fetches, FetchErrors  uint64 // requests; errors of single partitions count too
 	Records, Bytes        uint64 // accepted into the buffer
 	Commits, CommitErrors uint64 // requests
 	Generations           uint64
 	OutOfRange            uint64 // partitions reset because their offset was not in the log
-	Abandoned             uint64 // records not acknowledged when a drain ran out of time
+	Abandoned             uint64 // records not settled when a drain ran out of time
 	InFlightRecords       int
 	InFlightBytes         int
 }
 
 // Stats returns the counts.
-func (s *Source) Stats() SourceStats { return SourceStats{} }
+func (s *Source) Stats() SourceStats {
+	records, bytes := s.InFlight()
+	return SourceStats{
+		Fetches: s.stats.fetches.Load(), FetchErrors: s.stats.fetchErrors.Load(),
+		Records: s.stats.records.Load(), Bytes: s.stats.bytes.Load(),
+		Commits: s.stats.commits.Load(), CommitErrors: s.stats.commitErrors.Load(),
+		Generations: s.stats.generations.Load(), OutOfRange: s.stats.outOfRange.Load(),
+		Abandoned:       s.stats.abandoned.Load(),
+		InFlightRecords: records, InFlightBytes: bytes,
+	}
+}

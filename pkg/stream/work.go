@@ -42,12 +42,12 @@ func (m Meta) Headers() []Header {
 	out := make([]Header, 0, 10)
 	text := func(key, value string) {
 		if value != "" {
-			out = append(out, Header{key, []byte(value)})
+			out = append(out, Header{Key: key, Value: []byte(value)})
 		}
 	}
 	number := func(key string, value int64) {
 		if value != 0 {
-			out = append(out, Header{key, strconv.AppendInt(nil, value, 10)})
+			out = append(out, Header{Key: key, Value: strconv.AppendInt(nil, value, 10)})
 		}
 	}
 	text(HeaderID, m.ID)

@@ -1,0 +1,296 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"go.uber.org/zap"
+)
+
+const (
+	// fetchWait is how long a broker may hold a request that has nothing to answer. It bounds a revoke, too: a
+	// connection is busy that long.
+	fetchWait = 250 * time.Millisecond
+	// fetchWaitPartial is the same while some partitions are left out because they have no room: theirs comes back in
+	// milliseconds, and the next request must not wait for the others.
+	fetchWaitPartial = 10 * time.Millisecond
+	// starvedPoll is how often room is looked for while no partition has any. Records that are settled wake the fetcher
+	// at once; this is for a budget that another source gave back.
+	starvedPoll = 10 * time.Millisecond
+
+	// maxFetchPause is the longest pause after a response that was small but not empty.
+	maxFetchPause = 10 * time.Millisecond
+	// bulkResponse is the number of records from which on a response was not small, and a pause saves nothing.
+	bulkResponse = 400
+
+	maxPartitionBytes = 1 << 20
+	minFetchBytes     = 16 << 10
+	maxRequestBytes   = 8 << 20
+)
+
+// fetcher reads the partitions of one lane that one broker leads, all in one request.
+type fetcher struct {
+	g      *generation
+	lane   *lane
+	broker int32
+	turn   int // which partition comes first: brokers fill a response in the order of the request
+	pace   pacer
+}
+
+func (f *fetcher) run(ctx context.Context) {
+	f.pace.last = time.Now()
+	for ctx.Err() == nil {
+		plan, state := f.plan(time.Now())
+		switch state {
+		case planNone:
+			return
+		case planStarved:
+			f.starve(ctx)
+			continue
+		}
+		wait := fetchWait
+		if state == planPartial {
+			wait = fetchWaitPartial
+		}
+		f.g.source.stats.fetches.Add(1)
+		answer, err := f.g.source.cluster.fetch(ctx, plan.request, wait, plan.maxBytes)
+		if err != nil {
+			f.failed(ctx, plan.partitions, err)
+			continue
+		}
+		records := f.absorb(plan.partitions, answer)
+		answer.release()
+		f.pace.observe(time.Now(), records)
+		if records > 0 && records < bulkResponse {
+			sleep(ctx, f.pace.pause(maxFetchPause))
+		}
+	}
+}
+
+type planState int
+
+const (
+	planNone    planState = iota // the broker leads none of the lane's partitions any more
+	planStarved                  // it leads some, and none has room
+	planPartial                  // some are left out for want of room
+	planFull                     // all that can be read are in
+)
+
+type fetchPlan struct {
+	partitions []*partition
+	request    []fetchPartition
+	maxBytes   int32
+}
+
+// plan picks the partitions to ask for and marks them as being fetched.
+func (f *fetcher) plan(now time.Time) (fetchPlan, planState) {
+	f.g.mu.Lock()
+	defer f.g.mu.Unlock()
+	var plan fetchPlan
+	led := 0
+	bytes, idle := f.lane.usage.worthFetching()
+	partial := false
+	n := len(f.lane.partitions)
+	for i := range n {
+		p := f.lane.partitions[(f.turn+i)%n]
+		if p.leader != f.broker || !p.located {
+			continue
+		}
+		led++
+		if now.Before(p.retryAt) {
+			continue
+		}
+		if bytes == 0 || p.fetching || !idle && p.needs > bytes ||
+			p.win.room(p.offset) <= int64(f.g.source.cfg.PartitionWindow/4) {
+			partial = true
+			continue
+		}
+		plan.partitions = append(plan.partitions, p)
+	}
+	if led == 0 {
+		delete(f.lane.fetchers, f.broker)
+		return plan, planNone
+	}
+	if len(plan.partitions) == 0 {
+		return plan, planStarved
+	}
+	f.turn++
+	each := min(max(bytes/len(plan.partitions), minFetchBytes), maxPartitionBytes)
+	plan.maxBytes = int32(min(max(bytes, minFetchBytes), maxRequestBytes))
+	for _, p := range plan.partitions {
+		p.fetching = true
+		plan.request = append(plan.request, fetchPartition{p.topicPartition, p.offset, int32(each)})
+	}
+	if partial {
+		return plan, planPartial
+	}
+	return plan, planFull
+}
+
+func (f *fetcher) starve(ctx context.Context) {
+	t := time.NewTimer(starvedPoll)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-f.lane.room:
+	case <-t.C:
+	}
+}
+
+// failed sends every partition of a request that got no answer through placement again.
+func (f *fetcher) failed(ctx context.Context, partitions []*partition, err error) {
+	f.g.mu.Lock()
+	defer f.g.mu.Unlock()
+	now := time.Now()
+	for _, p := range partitions {
+		p.fetching = false
+		if ctx.Err() == nil {
+			p.fail(now, err)
+			p.leader = noLeader
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	f.g.source.stats.fetchErrors.Add(1)
+	f.g.source.log.Debug("fetch failed", zap.Int32("broker", f.broker), zap.Error(err))
+	notify(f.g.place)
+}
+
+// fail backs off from 10 ms to a second, doubling.
+func (p *partition) fail(now time.Time, err error) {
+	if p.failingSince.IsZero() {
+		p.failingSince = now
+	}
+	p.err = err
+	p.retryAt = now.Add(min(10*time.Millisecond<<min(p.failures, 10), time.Second))
+	p.failures++
+}
+
+func (p *partition) recovered() {
+	p.failures, p.failingSince, p.retryAt, p.err = 0, time.Time{}, time.Time{}, nil
+}
+
+// absorb takes what fits of an answer into the windows and the lane's queue, and returns how many records that was.
+func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
+	answers := make(map[topicPartition]*fetched, len(a.partitions))
+	for i := range a.partitions {
+		answers[a.partitions[i].topicPartition] = &a.partitions[i]
+	}
+	chunks := make([]chunk, 0, len(partitions))
+	decoded := make([]decoded, len(partitions))
+	bytes := 0
+	for i, p := range partitions {
+		got := answers[p.topicPartition]
+		switch {
+		case got == nil:
+			decoded[i].err = errNotAnswered
+		case got.err != nil:
+			decoded[i].err = got.err
+		default:
+			d := decode(p.topicPartition, p.win, p.offset, got.batches)
+			decoded[i] = d
+			if len(d.records) > 0 {
+				chunks = append(chunks, chunk{p.win, d.records})
+				records += len(d.records)
+				bytes += d.bytes
+			}
+		}
+	}
+	f.g.source.stats.records.Add(uint64(records))
+	f.g.source.stats.bytes.Add(uint64(bytes))
+
+	f.g.mu.Lock()
+	defer f.g.mu.Unlock()
+	now := time.Now()
+	for i, p := range partitions {
+		p.fetching = false
+		p.offset, p.needs = max(p.offset, decoded[i].next), decoded[i].needs
+		if got := answers[p.topicPartition]; got != nil && got.err == nil {
+			p.highWatermark = got.highWatermark
+		}
+		if err := decoded[i].err; err != nil {
+			f.g.partitionFailed(p, now, err)
+			continue
+		}
+		p.recovered()
+	}
+	for _, c := range chunks {
+		if f.g.draining {
+			for _, r := range c.records {
+				r.Drop()
+			}
+			continue
+		}
+		f.lane.queue = append(f.lane.queue, c)
+	}
+	if len(chunks) > 0 {
+		notify(f.g.queued)
+	}
+	return records
+}
+
+var errNotAnswered = errors.New("broker left the partition out of its answer")
+
+// partitionFailed decides what an error of one partition means; guarded by g.mu.
+func (g *generation) partitionFailed(p *partition, now time.Time, err error) {
+	g.source.stats.fetchErrors.Add(1)
+	if errors.Is(err, kafka.OffsetOutOfRange) {
+		p.outOfRange, p.located = true, false
+		p.fail(now, err)
+		notify(g.locate)
+		return
+	}
+	if p.failures == 0 {
+		g.source.log.Info("partition cannot be read now", zap.String("topic", p.topic),
+			zap.Int32("partition", p.partition), zap.Error(err))
+	}
+	p.fail(now, err)
+	var code kafka.Error
+	if errors.As(err, &code) { // most are about leadership; asking again who leads is never wrong
+		p.leader = noLeader
+		notify(g.place)
+	}
+}
+
+// decoded is what one partition's answer came to.
+type decoded struct {
+	records []*Record
+	bytes   int
+	next    int64 // offset to go on at
+	needs   int   // size of the record there, where it had no room
+	err     error
+}
+
+// decode reads batches from an offset on, up to the first record that has no room in the window.
+func decode(of topicPartition, win *window, from int64, batches []byte) decoded {
+	d := decoded{next: from}
+	for {
+		b, rest, ok, err := nextBatch(batches)
+		if err != nil || !ok {
+			d.err = err
+			return d
+		}
+		batches = rest
+		d.err = b.each(of.topic, of.partition, d.next, func(r *Record) bool {
+			r.owner = win
+			if !win.take(r) {
+				d.next, d.needs = r.Offset, r.size
+				return false
+			}
+			d.records = append(d.records, r)
+			d.bytes += r.size
+			d.next = r.Offset + 1
+			return true
+		})
+		if d.err != nil || d.needs > 0 {
+			return d
+		}
+		if b.last >= d.next {
+			d.next = b.last + 1
+			win.skip(d.next)
+		}
+	}
+}

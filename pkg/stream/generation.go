@@ -1,0 +1,263 @@
+package stream
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"go.uber.org/zap"
+)
+
+// partition is one assigned partition. Everything but the window is guarded by the generation's mutex, or belongs to
+// the one goroutine that has set fetching or is resolving its position.
+type partition struct {
+	topicPartition
+	lane *lane
+	win  *window // nil until the position is known; replaced when it is reset
+
+	assigned      int64 // what the group had committed; negative = nothing
+	located       bool  // offset is known to be in the log
+	outOfRange    bool  // the broker says that it is not
+	offset        int64 // next to fetch
+	needs         int   // size of the record at offset, where it had no room; 0 = not known
+	leader        int32
+	fetching      bool
+	highWatermark int64
+
+	failures     int
+	failingSince time.Time // zero = all is well
+	retryAt      time.Time
+	err          error
+}
+
+// lane is one lane's part of a generation.
+type lane struct {
+	weight     int
+	current    int // of the weighted round robin
+	usage      *usage
+	partitions []*partition
+	fetchers   map[int32]bool // by broker
+	queue      []chunk
+	room       chan struct{} // woken when records were settled
+}
+
+// chunk is a run of one partition's records, in order.
+type chunk struct {
+	win     *window
+	records []*Record
+}
+
+// generation is one assignment of partitions to this member, from the join to the next one.
+type generation struct {
+	source *Source
+	group  *kafka.Generation
+	handle func(context.Context, []*Record)
+
+	mu       sync.Mutex
+	lanes    []*lane
+	all      []*partition
+	draining bool
+
+	queued chan struct{} // woken when a queue got records
+	place  chan struct{} // woken when a partition lost its leader
+	locate chan struct{} // woken when a partition lost its position
+	wg     sync.WaitGroup
+}
+
+func newGeneration(s *Source, group *kafka.Generation, handle func(context.Context, []*Record)) *generation {
+	g := &generation{
+		source: s, group: group, handle: handle,
+		queued: make(chan struct{}, 1), place: make(chan struct{}, 1), locate: make(chan struct{}, 1),
+	}
+	for i, l := range s.cfg.Lanes {
+		rt := &lane{weight: l.Weight, usage: s.meter.lanes[i], fetchers: map[int32]bool{}, room: make(chan struct{}, 1)}
+		for _, topic := range l.Topics {
+			for _, a := range group.Assignments[topic] {
+				p := &partition{
+					topicPartition: topicPartition{topic, int32(a.ID)}, lane: rt,
+					assigned: a.Offset, leader: noLeader,
+				}
+				rt.partitions = append(rt.partitions, p)
+				g.all = append(g.all, p)
+			}
+		}
+		g.lanes = append(g.lanes, rt)
+	}
+	return g
+}
+
+// run lives until the generation is revoked or stop ends, and then drains and commits. While stop drains, the caller
+// keeps the membership alive.
+func (g *generation) run(revoked, stop context.Context) {
+	fetching, stopFetching := context.WithCancel(context.Background())
+	handling, stopHandling := context.WithCancel(context.WithoutCancel(stop))
+	defer stopHandling()
+	g.wg.Go(func() { g.placeLoop(fetching) })
+	g.wg.Go(func() { g.locateLoop(fetching) })
+	dispatched := make(chan struct{})
+	go func() {
+		defer close(dispatched)
+		g.dispatch(fetching, handling)
+	}()
+
+	tick := time.NewTicker(g.source.cfg.CommitInterval)
+	defer tick.Stop()
+	for revoked.Err() == nil && stop.Err() == nil {
+		select {
+		case <-revoked.Done():
+		case <-stop.Done():
+		case <-tick.C:
+			g.commit()
+		}
+	}
+	stopFetching()
+	g.drain(stopHandling, dispatched, tick.C)
+	g.wg.Wait()
+}
+
+// drainPoll is how often a drain looks whether everything was settled. It happens once a generation.
+const drainPoll = 5 * time.Millisecond
+
+// drain waits for what the handler has, and commits. What it has not got yet is left to the next owner.
+func (g *generation) drain(stopHandling func(), dispatched <-chan struct{}, commitTick <-chan time.Time) {
+	limit := g.source.cfg.DrainTimeout
+	giveUp := time.AfterFunc(limit*6/10, stopHandling)
+	defer giveUp.Stop()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+
+	g.dropQueued()
+	for waiting := true; waiting; {
+		select {
+		case <-deadline.C:
+			waiting = false
+		case <-commitTick:
+			g.commit() // what is done by now stays done, whatever becomes of the rest
+		case <-poll.C:
+			select {
+			case <-dispatched:
+				waiting = g.outstanding() > 0
+			default:
+			}
+		}
+	}
+	abandoned := 0
+	for _, p := range g.all {
+		if p.win != nil {
+			abandoned += p.win.close()
+		}
+	}
+	if abandoned > 0 {
+		g.source.stats.abandoned.Add(uint64(abandoned))
+		g.source.log.Warn("drain ran out of time: records will be read again", zap.Int("records", abandoned))
+	}
+	if !g.commit() {
+		g.commit()
+	}
+}
+
+// dropQueued ends dispatching and gives up what was not handed out.
+func (g *generation) dropQueued() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.draining = true
+	for _, l := range g.lanes {
+		for _, c := range l.queue {
+			for _, r := range c.records {
+				r.Drop()
+			}
+		}
+		l.queue = nil
+	}
+}
+
+func (g *generation) outstanding() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, p := range g.all {
+		if p.win != nil {
+			n += p.win.outstanding()
+		}
+	}
+	return n
+}
+
+// commit sends what is new of all partitions in one request, and says whether the group has it now. A position is
+// committed even before anything was read from it, so that the start stays where it was.
+func (g *generation) commit() bool {
+	type mark struct {
+		win    *window
+		offset int64
+	}
+	offsets := map[string]map[int]int64{}
+	var marks []mark
+	g.mu.Lock()
+	for _, p := range g.all {
+		if p.win == nil {
+			continue
+		}
+		offset, dirty := p.win.uncommitted()
+		if !dirty {
+			continue
+		}
+		if offsets[p.topic] == nil {
+			offsets[p.topic] = map[int]int64{}
+		}
+		offsets[p.topic][int(p.partition)] = offset
+		marks = append(marks, mark{p.win, offset})
+	}
+	g.mu.Unlock()
+	if len(marks) == 0 {
+		return true
+	}
+	g.source.stats.commits.Add(1)
+	if err := g.group.CommitOffsets(offsets); err != nil {
+		g.source.stats.commitErrors.Add(1)
+		g.source.log.Warn("offsets not committed", zap.Int32("generation", g.group.ID), zap.Error(err))
+		return false
+	}
+	for _, m := range marks {
+		m.win.markCommitted(m.offset)
+	}
+	return true
+}
+
+// lag is the state of every partition that has a position.
+func (g *generation) lag() []PartitionLag {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make([]PartitionLag, 0, len(g.all))
+	for _, p := range g.all {
+		if p.win == nil {
+			continue
+		}
+		base, _ := p.win.uncommitted()
+		end := max(p.highWatermark, base)
+		out = append(out, PartitionLag{Topic: p.topic, Partition: p.partition, Committed: base, End: end, Lag: end - base})
+	}
+	return out
+}
+
+// troubleAfter is how long a partition may fail before readiness says so: a leader's move takes less.
+const troubleAfter = 3 * time.Second
+
+// trouble is the longest-lasting error of a partition.
+func (g *generation) trouble(now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var worst *partition
+	for _, p := range g.all {
+		if !p.failingSince.IsZero() && now.Sub(p.failingSince) >= troubleAfter &&
+			(worst == nil || p.failingSince.Before(worst.failingSince)) {
+			worst = p
+		}
+	}
+	if worst == nil {
+		return nil
+	}
+	return partitionError{worst.topicPartition, worst.err}
+}
