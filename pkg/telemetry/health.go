@@ -3,8 +3,11 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -60,6 +63,20 @@ func (h *Health) Ready() http.Handler {
 		}
 		writeJSON(w, status, answers)
 	})
+}
+
+// Check asks every check, and returns what those that fail say, joined; nil when all are ok.
+func (h *Health) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	var failed []error
+	answers := h.run(ctx)
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		if answers[name] != "ok" {
+			failed = append(failed, fmt.Errorf("%s: %s", name, answers[name]))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // run asks every check at the same time.

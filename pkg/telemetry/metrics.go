@@ -63,9 +63,10 @@ func (m *Metrics) Records(role, topic string, n int) {
 	m.records.WithLabelValues(role, topic).Add(float64(n))
 }
 
-// Outcome counts what became of one notification, or of one device that got none. p is "" where no device is known.
-func (m *Metrics) Outcome(p push.Platform, d push.Disposition, r push.Reason) {
-	m.outcomes.WithLabelValues(string(p), d.String(), string(r)).Inc()
+// Outcome counts what became of one notification, or of one device that got none. p is "" where no device is known;
+// disposition is one of push.Disposition's, or "push" for what was handed to a work topic.
+func (m *Metrics) Outcome(p push.Platform, disposition string, r push.Reason) {
+	m.outcomes.WithLabelValues(string(p), disposition, string(r)).Inc()
 }
 
 // Sent counts one attempt that took so long.

@@ -35,7 +35,7 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics()
 	m.Records("route", "im.messages", 3)
-	m.Outcome("apns", push.Dead, push.ReasonTooLarge)
+	m.Outcome("apns", push.Dead.String(), push.ReasonTooLarge)
 	m.Sent("apns", 3*time.Millisecond)
 	m.Delivered("apns", push.LaneNormal, 7*time.Millisecond)
 	m.WatchSource("route", "pushfleet-route", func() SourceState {
@@ -126,7 +126,13 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: %d\n%s", step.path, status, diff)
 		}
 	}
+	if err := h.Check(t.Context()); err == nil || err.Error() != "kafka: no broker answers" {
+		t.Errorf("check: %v", err)
+	}
 	h.Remove("kafka")
+	if err := h.Check(t.Context()); err != nil {
+		t.Errorf("all well: %v", err)
+	}
 	if status, body := get(t, mux, "/readyz"); status != http.StatusOK {
 		t.Errorf("all well: %d %s", status, body)
 	}
