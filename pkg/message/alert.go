@@ -12,7 +12,7 @@ const maxLanguagesKept = 16
 
 // alert is what a phone shows of a message, except for the title.
 type alert struct {
-	name string    // what stands before the text, as "Alice:" or "Ali(Team):"
+	name string    // what stands before the text and a colon, as "Alice" or "Ali(Team)"; "" = neither
 	text []segment // none = there is nothing to show
 
 	literal string // name and text, where no word in it depends on the language
@@ -39,17 +39,23 @@ func (a *alert) setText(text []segment) {
 
 // in is the text in a device's language: with the name before it, or without.
 func (a *alert) in(language string, named bool) string {
+	if len(a.text) == 0 {
+		return ""
+	}
 	s := a.literal
-	if s == "" && len(a.text) > 0 {
+	if s == "" {
 		s = a.remembered(language)
 	}
 	if named {
 		return s
 	}
-	return s[len(a.name):]
+	return s[a.textStart():]
 }
 
 func (a *alert) remembered(language string) string {
+	if len(language) > maxLanguageTag {
+		language = fallback
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.rendered {
@@ -66,11 +72,16 @@ func (a *alert) remembered(language string) string {
 
 // render joins the elements' texts, which nothing separates, behind the name.
 func (a *alert) render(words *vocabulary) string {
+	colon := ""
+	if a.name != "" {
+		colon = ":"
+	}
 	if len(a.text) == 1 && words == nil {
-		return a.name + a.text[0].literal
+		return a.name + colon + a.text[0].literal
 	}
 	var b strings.Builder
 	b.WriteString(a.name)
+	b.WriteString(colon)
 	for _, s := range a.text {
 		if s.word != noWord {
 			b.WriteString(words[s.word])
@@ -78,11 +89,19 @@ func (a *alert) render(words *vocabulary) string {
 			b.WriteString(s.literal)
 		}
 	}
-	return cut(b.String(), len(a.name)+maxText)
+	return cut(b.String(), a.textStart()+maxText)
 }
 
-// nameBefore is what a push without a title says before its text. A part that is absent takes its punctuation with it.
-func nameBefore(r *record) string {
+// textStart is where the text begins behind the name.
+func (a *alert) textStart() int {
+	if a.name == "" {
+		return 0
+	}
+	return len(a.name) + len(":")
+}
+
+// nameOf is who speaks: a group message names the group as well. A part that is absent takes its parentheses with it.
+func nameOf(r *record) string {
 	name := r.FromNick
 	if r.GroupID != "" {
 		name = cmp.Or(r.FromNameCard, r.FromNick)
@@ -90,8 +109,5 @@ func nameBefore(r *record) string {
 			name += "(" + r.GroupName + ")"
 		}
 	}
-	if name == "" {
-		return ""
-	}
-	return cut(name, maxText) + ":"
+	return cut(name, maxText)
 }

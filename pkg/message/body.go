@@ -23,6 +23,8 @@ type body struct {
 	text       []segment
 
 	ext, sound string // of the first custom element that has one
+
+	current element // reused, and its bytes with it
 }
 
 // segment is one element's share of the text: a word that depends on the language, or else the literal text.
@@ -44,11 +46,11 @@ func (b *body) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	}
 	b.present, b.start = true, dec.InputOffset()-1
 	for dec.PeekKind() != ']' {
-		var e element
-		if err := json.UnmarshalDecode(dec, &e); err != nil {
+		b.current = element{Content: b.current.Content[:0]}
+		if err := json.UnmarshalDecode(dec, &b.current); err != nil {
 			return err
 		}
-		if err := b.add(&e); err != nil {
+		if err := b.add(&b.current); err != nil {
 			return err
 		}
 		b.read++

@@ -85,10 +85,6 @@ func wanted(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
 		return "not a string"
-	case reflect.Uint32:
-		return "not an integer from 0 to 4294967295"
-	case reflect.Int, reflect.Int64:
-		return "not an integer"
 	case reflect.Slice:
 		return "not an array"
 	default:

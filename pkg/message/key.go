@@ -37,36 +37,43 @@ func (m *Message) KeyWithContent() string { return m.Key + "_" + checksum(m.body
 // identify fills Key and the claim. Without MsgRandom or Random a message is known by its place in the log alone, and
 // has no duplicates but the record itself, read again.
 func (m *Message) identify(r *record) {
-	group := m.Group != ""
-	random, kind, sender := r.MsgRandom, "c2c:", m.From
+	random := r.MsgRandom
 	m.claim.window = duplicateWindow
-	if group {
-		random, kind, sender = r.Random, "group:", m.Group
+	if m.Group != "" {
+		random = r.Random
 		m.claim.window = groupDuplicateWindow
 	}
-	if random == nil {
+	if !random.present {
 		m.Key = "at:" + m.Origin
-		m.claim.key = digest(m.Key)
+		m.claim.key = digest([]byte(m.Key))
 		return
 	}
-	key := make([]byte, 0, len(kind)+len(sender)+3*len(":4294967295"))
-	key = append(append(append(key, kind...), sender...), ':')
-	if !group {
-		key = append(strconv.AppendUint(key, uint64(r.Seq), 10), '_')
+	key := append(make([]byte, 0, 192), m.conversation()...)
+	key = append(key, ':')
+	if m.Group == "" {
+		key = append(strconv.AppendInt(key, r.Seq.value, 10), '_')
 		m.claim.content = checksum(m.bodySum)
 	}
-	key = strconv.AppendUint(key, uint64(*random), 10)
-	m.claim.key = digest(string(key))
+	key = strconv.AppendInt(key, random.value, 10)
+	m.claim.key = digest(key)
 	stamp := m.Time.Unix()
-	if r.TimeStamp != nil {
-		stamp = *r.TimeStamp
+	if r.TimeStamp.present {
+		stamp = r.TimeStamp.value
 	}
 	m.Key = string(strconv.AppendInt(append(key, '_'), stamp, 10))
 }
 
+// conversation is what phones group by, and the first part of a message key.
+func (m *Message) conversation() string {
+	if m.Group != "" {
+		return "group:" + m.Group
+	}
+	return "c2c:" + m.From
+}
+
 // digest is short enough for a Redis key of every message, and long enough (128 bits) never to collide by chance.
-func digest(key string) string {
-	sum := sha256.Sum256([]byte(key))
+func digest(key []byte) string {
+	sum := sha256.Sum256(key)
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

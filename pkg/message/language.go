@@ -55,6 +55,9 @@ var languageFiles embed.FS
 // fallback is the language of devices whose own is not among the files.
 const fallback = "en"
 
+// maxLanguageTag is far above any tag in use, in bytes; what is longer counts as the fallback.
+const maxLanguageTag = 64
+
 // languages is built once and never changes.
 var languages = mustReadLanguages(languageFiles)
 
@@ -64,15 +67,9 @@ type catalog struct {
 	vocabularies []vocabulary // in the matcher's order
 }
 
-// maxLanguageTag is far above any tag in use; what is longer is not worth parsing.
-const maxLanguageTag = 64
-
 // find matches a BCP 47 tag as an operating system reports it. Only a certain match counts: x/text would also offer
 // Chinese to speakers of languages that are written differently, where the contract says English.
 func (c *catalog) find(tag string) *vocabulary {
-	if len(tag) > maxLanguageTag {
-		return &c.vocabularies[0]
-	}
 	// Of an ill-formed tag, as zh_CN.UTF-8, Parse returns what it could read.
 	parsed, _ := language.Parse(tag)
 	_, i, confidence := c.matcher.Match(parsed)

@@ -2,6 +2,7 @@ package message
 
 import (
 	"hash/crc32"
+	"math"
 	"mime"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ func Parse(value []byte, env Envelope) (*Message, error) {
 	}
 	m := &Message{
 		App: r.App, From: r.From, Group: r.GroupID,
-		Origin:     env.Topic + "/" + strconv.Itoa(int(env.Partition)) + "/" + strconv.FormatInt(env.Offset, 10),
+		Origin:     origin(env),
 		RecordTime: env.Time,
 	}
 	if m.App == "" {
@@ -59,6 +60,14 @@ func Parse(value []byte, env Envelope) (*Message, error) {
 	m.identify(&r)
 	m.present(&r)
 	return m, nil
+}
+
+// origin names a record for headers, keys and traces.
+func origin(env Envelope) string {
+	b := append(make([]byte, 0, 64), env.Topic...)
+	b = strconv.AppendInt(append(b, '/'), int64(env.Partition), 10)
+	b = strconv.AppendInt(append(b, '/'), env.Offset, 10)
+	return string(b)
 }
 
 func isJSON(contentType string) bool {
@@ -92,13 +101,26 @@ func (m *Message) check(r *record) error {
 			return invalid(id.field, problem)
 		}
 	}
-	switch {
-	case !r.Body.present:
+	for _, number := range []struct {
+		field   string
+		value   int64
+		largest int64
+	}{
+		{"MsgSeq", r.Seq.value, math.MaxUint32},
+		{"MsgRandom", r.MsgRandom.value, math.MaxUint32},
+		{"Random", r.Random.value, math.MaxUint32},
+		{"MsgTimeStamp", r.TimeStamp.value, math.MaxInt64},
+		{"MsgLifeTime", r.LifeTime.value, math.MaxInt64},
+	} {
+		if number.value < 0 {
+			return invalid(number.field, "negative")
+		}
+		if number.value > number.largest {
+			return invalid(number.field, "larger than 4294967295")
+		}
+	}
+	if !r.Body.present {
 		return invalid("MsgBody", "missing")
-	case r.TimeStamp != nil && *r.TimeStamp < 0:
-		return invalid("MsgTimeStamp", "negative")
-	case r.LifeTime != nil && *r.LifeTime < 0:
-		return invalid("MsgLifeTime", "negative")
 	}
 	return nil
 }
@@ -126,7 +148,7 @@ func (m *Message) address(to *accounts) error {
 		return &Invalid{Reason: push.ReasonTooManyRecipients, Field: "To_Account", Problem: "more than 500 accounts"}
 	}
 	m.Recipients = to.names[:0]
-	seen := make(map[string]struct{}, len(to.names))
+	seen := map[string]struct{}{}
 	for i, name := range to.names {
 		if problem := idProblem(name); problem != "" {
 			return invalid("To_Account["+strconv.Itoa(i)+"]", problem)
@@ -143,40 +165,35 @@ func (m *Message) address(to *accounts) error {
 // schedule fills Time and Expires.
 func (m *Message) schedule(r *record) {
 	m.Time = m.RecordTime.Truncate(time.Second)
-	if r.TimeStamp != nil && *r.TimeStamp <= m.RecordTime.Add(maxAhead).Unix() {
-		m.Time = time.Unix(*r.TimeStamp, 0)
+	if r.TimeStamp.present && r.TimeStamp.value <= m.RecordTime.Add(maxAhead).Unix() {
+		m.Time = time.Unix(r.TimeStamp.value, 0)
 	}
 	life := maxLifeTime
-	if r.LifeTime != nil && *r.LifeTime < int64(maxLifeTime/time.Second) {
-		life = time.Duration(*r.LifeTime) * time.Second
+	if r.LifeTime.present {
+		life = time.Duration(min(r.LifeTime.value, int64(maxLifeTime/time.Second))) * time.Second
 	}
 	m.Expires = m.Time.Add(life)
-	m.online = r.OnlineOnly == 1 || life == 0
+	m.online = r.OnlineOnly.value == 1 || life == 0
 }
 
 // present fills what a phone shows and hears. An OfflinePushInfo, even an empty one, switches off the push settings inside
 // the custom elements; their Desc stays text.
 func (m *Message) present(r *record) {
 	m.counts = !slices.Contains(r.Control, "NoUnread")
-	m.alert.name = nameBefore(r)
+	m.alert.name = nameOf(r)
 	n := push.Notification{
-		App: m.App, MsgKey: m.Key, Badge: push.NoBadge, Expires: m.Expires, Received: m.RecordTime,
+		App: m.App, MsgKey: m.Key, Thread: m.conversation(), Badge: push.NoBadge, Expires: m.Expires, Received: m.RecordTime,
 		Ext: r.Body.ext, Sound: r.Body.sound, AndroidSound: r.Body.sound,
-	}
-	if m.Group != "" {
-		n.Thread = "group:" + m.Group
-	} else {
-		n.Thread = "c2c:" + m.From
 	}
 	text := r.Body.text
 	if p := r.Push; p != nil {
-		m.silenced = p.PushFlag == 1
-		m.counts = m.counts && p.Apns.BadgeMode != 1
+		m.silenced = p.PushFlag.value == 1
+		m.counts = m.counts && p.Apns.BadgeMode.value != 1
 		m.appleTitle = p.Apns.Title
 		n.Title, n.Subtitle, n.Ext = p.Title, p.Apns.SubTitle, p.Ext
 		n.Sound, n.AndroidSound, n.Channel = p.Apns.Sound, p.Android.Sound, p.Android.GoogleChannelID
 		n.Image = p.Apns.Image
-		n.Mutable = n.Image != "" || p.Apns.MutableContent == 1
+		n.Mutable = n.Image != "" || p.Apns.MutableContent.value == 1
 		if p.Desc != "" {
 			text = []segment{{literal: cut(p.Desc, maxText)}}
 		}

@@ -1,6 +1,9 @@
 package message
 
 import (
+	"errors"
+	"strconv"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -15,12 +18,12 @@ type record struct {
 	GroupName    string   `json:"GroupName"`
 	To           accounts `json:"To_Account"`
 
-	Seq        uint32   `json:"MsgSeq"`
-	MsgRandom  *uint32  `json:"MsgRandom"` // of a one-to-one message
-	Random     *uint32  `json:"Random"`    // of a group message
-	TimeStamp  *int64   `json:"MsgTimeStamp"`
-	LifeTime   *int64   `json:"MsgLifeTime"`
-	OnlineOnly int64    `json:"OnlineOnlyFlag"`
+	Seq        integer  `json:"MsgSeq"`
+	MsgRandom  integer  `json:"MsgRandom"` // of a one-to-one message
+	Random     integer  `json:"Random"`    // of a group message
+	TimeStamp  integer  `json:"MsgTimeStamp"`
+	LifeTime   integer  `json:"MsgLifeTime"`
+	OnlineOnly integer  `json:"OnlineOnlyFlag"`
 	Control    []string `json:"SendMsgControl"`
 
 	Body body         `json:"MsgBody"`
@@ -29,21 +32,21 @@ type record struct {
 
 // offlinePush is OfflinePushInfo. Fields of vendors that are not served are unknown names, and so never an error.
 type offlinePush struct {
-	PushFlag int64  `json:"PushFlag"`
-	Title    string `json:"Title"`
-	Desc     string `json:"Desc"`
-	Ext      string `json:"Ext"`
+	PushFlag integer `json:"PushFlag"`
+	Title    string  `json:"Title"`
+	Desc     string  `json:"Desc"`
+	Ext      string  `json:"Ext"`
 	Android  struct {
 		Sound           string `json:"Sound"`
 		GoogleChannelID string `json:"GoogleChannelID"`
 	} `json:"AndroidInfo"`
 	Apns struct {
-		Sound          string `json:"Sound"`
-		BadgeMode      int64  `json:"BadgeMode"`
-		Title          string `json:"Title"`
-		SubTitle       string `json:"SubTitle"`
-		Image          string `json:"Image"`
-		MutableContent int64  `json:"MutableContent"`
+		Sound          string  `json:"Sound"`
+		BadgeMode      integer `json:"BadgeMode"`
+		Title          string  `json:"Title"`
+		SubTitle       string  `json:"SubTitle"`
+		Image          string  `json:"Image"`
+		MutableContent integer `json:"MutableContent"`
 	} `json:"ApnsInfo"`
 }
 
@@ -60,15 +63,39 @@ func (a *accounts) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		a.present = true
 		return json.UnmarshalDecode(dec, &a.names)
 	case 'n', '"':
-		var name string
-		if err := json.UnmarshalDecode(dec, &name); err != nil || name == "" {
-			return err
-		}
-		a.present, a.names = true, []string{name}
-		return nil
+		a.names = make([]string, 1)
+		err := json.UnmarshalDecode(dec, &a.names[0])
+		a.present = a.names[0] != ""
+		return err
 	}
 	if err := dec.SkipValue(); err != nil {
 		return err
 	}
 	return problem("neither a string nor an array")
+}
+
+// integer is a number without fraction. One beyond 64 bits counts as the nearest that fits: it is out of every range here.
+type integer struct {
+	present bool
+	value   int64
+}
+
+// UnmarshalJSONFrom reads an integer, or null.
+func (i *integer) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	kind := dec.PeekKind()
+	if kind != '0' {
+		if err := dec.SkipValue(); err != nil || kind == 'n' {
+			return err
+		}
+		return problem("not an integer")
+	}
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	i.present = true
+	if i.value, err = token.Int(); errors.Is(err, strconv.ErrSyntax) {
+		return problem("not an integer")
+	}
+	return nil
 }
