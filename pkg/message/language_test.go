@@ -1,0 +1,63 @@
+package message_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+)
+
+const everyWord = `{"From_Account":"alice","To_Account":"bob","From_Nick":"Alice","MsgBody":[
+	{"MsgType":"TIMLocationElem"},{"MsgType":"TIMFaceElem"},{"MsgType":"TIMSoundElem"},
+	{"MsgType":"TIMFileElem"},{"MsgType":"TIMImageElem"},{"MsgType":"TIMVideoFileElem"}]}`
+
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	const (
+		english     = "Alice:[Location][Face][Voice][File][Image][Video]"
+		simplified  = "Alice:[位置][表情][语音][文件][图片][视频]"
+		traditional = "Alice:[位置][表情][語音][檔案][圖片][影片]"
+		japanese    = "Alice:[位置情報][スタンプ][音声][ファイル][画像][動画]"
+	)
+	for text, tags := range map[string][]string{
+		english: {"en", "en-GB", "EN_us", "de", "ko", "fr-CA", "yue", "ug", "bo", "zh-Latn", "und", "", "x", "not a tag",
+			strings.Repeat("zh-", 100)},
+		simplified:  {"zh", "zh-Hans", "zh-CN", "zh_CN", "zh-SG", "zh-Hans-CN", "zh-Hans-HK", "ZH-HANS", "cmn", "zh_CN.UTF-8"},
+		traditional: {"zh-Hant", "zh-TW", "zh_TW", "zh-HK", "zh-MO", "zh-Hant-HK", "zh-Hant-TW-u-hc-h24"},
+		japanese:    {"ja", "ja-JP", "JA_jp"},
+	} {
+		for _, tag := range tags {
+			if got := parse(t, everyWord).Notification(tag).Body; got != text {
+				t.Errorf("%q: %s, want %s", tag, got, text)
+			}
+		}
+	}
+}
+
+// TestLanguagesOfOneMessage: recipients speak more languages than a message remembers, several at a time.
+func TestLanguagesOfOneMessage(t *testing.T) {
+	t.Parallel()
+	m := parse(t, everyWord)
+	tags := []string{"ja", "zh-CN", "zh-TW", "en"}
+	for region := 'A'; region <= 'Z'; region++ {
+		tags = append(tags, "de-A"+string(region))
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for _, tag := range tags {
+				if got, want := m.Notification(tag).Body, parse(t, everyWord).Notification(tag).Body; got != want {
+					t.Errorf("%q: %s, want %s", tag, got, want)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestTextIsRenderedOncePerLanguage(t *testing.T) {
+	m := parse(t, everyWord)
+	m.Notification("zh-Hans-CN")
+	if n := testing.AllocsPerRun(100, func() { m.Notification("zh-Hans-CN") }); n != 0 {
+		t.Errorf("%v allocations for a further device of a known language", n)
+	}
+}
