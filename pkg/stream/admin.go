@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -56,10 +57,13 @@ func (c *Cluster) committed(ctx context.Context, group string, topics map[string
 	if err == nil {
 		err = res.Error
 	}
+	out := map[topicPartition]int64{}
+	if errors.Is(err, kafka.GroupIdNotFound) { // kfake says so where Kafka answers -1
+		return out, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("offsets of group %s: %w", group, err)
 	}
-	out := map[topicPartition]int64{}
 	for topic, partitions := range res.Topics {
 		for _, p := range partitions {
 			if p.Error != nil {

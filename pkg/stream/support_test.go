@@ -223,3 +223,5 @@ func (l *lab) committedOffsets(group, topic string, partitions int) map[int32]in
 	}
 	return out
 }
+
+func containsText(err error, text string) bool { return strings.Contains(err.Error(), text) }
