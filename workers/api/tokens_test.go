@@ -60,9 +60,9 @@ func TestTokensFileIsReadAgainWhenItChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change("second\n")
-	if allowed(bearer) || !allowed("second") {
-		t.Error("a replaced token still holds, or its successor does not")
+	change("first\n# between them\n  second  \n")
+	if allowed(bearer) || !allowed("first") || !allowed("second") {
+		t.Error("a replaced token still holds, or one of its successors does not")
 	}
 	if err := os.Remove(b.tokens); err != nil {
 		t.Fatal(err)

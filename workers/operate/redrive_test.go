@@ -99,6 +99,19 @@ func TestALetterIsSentBackOnceUnlessAskedAgain(t *testing.T) {
 	}
 }
 
+func TestALetterIsMarkedWhereItStands(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for partition := range int32(2) { // one of the two is not where the key would lead
+		letter := dead(notification("apns", "d"), exhausted)
+		letter.Partition = partition
+		b.write(letter)
+	}
+	if first, second := b.redrive(Filter{}), b.redrive(Filter{}); first != 2 || second != 0 {
+		t.Errorf("%d, then %d sent back; want 2, then none", first, second)
+	}
+}
+
 func TestALetterThatDiesAgainIsANewOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
