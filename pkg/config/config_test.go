@@ -115,7 +115,7 @@ presence: # every line below is commented out
 func TestOfTheEnvironmentOnlyWhatIsOursIsRead(t *testing.T) {
 	t.Parallel()
 	mustLoad(t, oneApp,
-		"PUSHFLEET_TEST_KAFKA=127.0.0.1:1",
+		"PUSHFLEET_TEST_SERVER=127.0.0.1:1",
 		"PUSHFLEET_API_SERVICE_HOST=10.0.0.1", "PUSHFLEET_API_SERVICE_PORT_HTTP=80",
 		"PUSHFLEET_API_PORT=tcp://10.0.0.1:80", "PUSHFLEET_PORT_80_TCP_ADDR=10.0.0.1",
 	)
