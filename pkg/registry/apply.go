@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -118,7 +119,31 @@ func (r *Registry) takeTokens(ctx context.Context, events []DeviceEvent, applied
 		}
 		*states = append(*states, state)
 	}
+	if len(strips) > 0 {
+		newestStates(applied)
+	}
 	return nil
+}
+
+// newestStates lets no answer of a batch hold a binding as it was before a later step of the same batch changed it: the
+// last one written to the registry topic is the one that stays.
+func newestStates(applied []Applied) {
+	type device struct{ app, user, device string }
+	newest := make(map[device]State)
+	for _, a := range applied {
+		for _, s := range a.States {
+			of := device{s.App, s.User, s.Device}
+			known := newest[of]
+			if cmp.Or(cmp.Compare(s.Binding.Version, known.Binding.Version), s.EventTime.Compare(known.EventTime)) > 0 {
+				newest[of] = s
+			}
+		}
+	}
+	for _, a := range applied {
+		for i, s := range a.States {
+			a.States[i] = newest[device{s.App, s.User, s.Device}]
+		}
+	}
 }
 
 func (r *Registry) ownCall(ctx context.Context, app, user, device, token string, at time.Time) *redis.StringCmd {

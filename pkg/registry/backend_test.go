@@ -3,10 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
+	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,10 +13,64 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry/embedded"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestConformance holds every backend to the same promises. Each case has an app, and so keys, of its own.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name string
+		test func(t *testing.T, f *fixture)
+	}{
+		{"presence", testPresence},
+		{"presence in any order", testPresenceInAnyOrder},
+		{"presence and ties", testPresenceTies},
+		{"badge", testBadge},
+		{"unread", testUnread},
+		{"claim", testClaim},
+		{"claims are bounded", testClaimsAreBounded},
+		{"replay", testReplay},
+		{"devices are decided one by one", testDecideDevices},
+		{"binding", testBinding},
+		{"repeated events", testRepeatedEvents},
+		{"token moves", testTokenMoves},
+		{"token moves in any order", testTokenMovesInAnyOrder},
+		{"token moves through several hands", testTokenChain},
+		{"token is kept from the app next door", testTokenOfAnotherApp},
+		{"token rejected", testTokenRejected},
+		{"too many devices", testTooManyDevices},
+		{"awkward ids", testAwkwardIDs},
+		{"admit", testAdmit},
+		{"admit and settle", testSettle},
+		{"admit after the device changed", testAdmitChangedDevice},
+		{"restore", testRestore},
+		{"restored tokens", testRestoredTokens},
+		{"show", testDevices},
+		{"timeline", testTimeline},
+		{"rebuild lock", testRebuildLock},
+	}
+	for _, b := range backends(t) {
+		r := newRegistry(b.client, b.cluster, Options{})
+		b.client.AddHook(&checker{t: t, strict: b.cluster})
+		if err := r.Complete(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("unknown scripts", func(t *testing.T) { testUnknownScripts(t, newFixture(t, r)) }) // before all that need them
+			for _, c := range cases {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					c.test(t, newFixture(t, r))
+				})
+			}
+		})
+	}
+}
 
 // backend is one Redis that the conformance suite runs on.
 type backend struct {
@@ -29,25 +82,12 @@ type backend struct {
 // backends are an embedded server in both layouts of the markers and, where the environment names them, real servers.
 func backends(t *testing.T) []backend {
 	t.Helper()
-	dial := func(addr string, db int) redis.UniversalClient {
-		client := redis.NewClient(&redis.Options{Addr: addr, DB: db, MaxRetries: -1, PoolSize: 8})
-		t.Cleanup(func() { client.Close() })
-		return client
-	}
-	serve := func() string {
-		server, err := embedded.Start(embedded.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Close)
-		return server.Addr()
-	}
 	all := []backend{
-		{name: "embedded", client: dial(serve(), 0)},
-		{name: "embedded with cluster keys", client: dial(serve(), 0), cluster: true},
+		{name: "embedded", client: dial(t, serve(t), 0)},
+		{name: "embedded with cluster keys", client: dial(t, serve(t), 0), cluster: true},
 	}
 	if addr := os.Getenv("PUSHFLEET_TEST_REDIS"); addr != "" {
-		all = append(all, backend{name: "redis", client: dial(addr, testDB)})
+		all = append(all, backend{name: "redis", client: dial(t, addr, testDB)})
 	}
 	if addr := os.Getenv("PUSHFLEET_TEST_REDIS_CLUSTER"); addr != "" {
 		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, MaxRedirects: 3})
@@ -60,47 +100,123 @@ func backends(t *testing.T) []backend {
 // testDB keeps the suite away from whatever else uses the same real server.
 const testDB = 9
 
-// onEveryBackend runs a test on each backend, in parallel, with an app of its own and a clock that stands still.
-func onEveryBackend(t *testing.T, test func(t *testing.T, f *fixture)) {
-	t.Parallel()
-	var all sync.WaitGroup
-	for _, b := range backends(t) {
-		all.Add(1)
-		t.Run(b.name, func(t *testing.T) {
-			defer all.Done()
-			f := newFixture(t, b)
-			if err := f.Complete(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			test(t, f)
-		})
+func serve(t testing.TB) string {
+	t.Helper()
+	server, err := embedded.Start(embedded.Config{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(server.Close)
+	return server.Addr()
 }
 
-var apps atomic.Int64
+func dial(t testing.TB, addr string, db int) redis.UniversalClient {
+	client := redis.NewClient(&redis.Options{Addr: addr, DB: db, MaxRetries: -1, PoolSize: 8})
+	t.Cleanup(func() { client.Close() })
+	return client
+}
 
-// fixture is a registry with a clock in the test's hand.
+// fixture is a registry with a clock in the test's hand, and an app that nobody else has.
 type fixture struct {
 	*Registry
-	t     *testing.T
-	app   string
-	now   time.Time
-	sent  *checker
-	seq   int
-	epoch time.Time
+	t   *testing.T
+	app string
+	now time.Time
 }
 
-func newFixture(t *testing.T, b backend) *fixture {
+var appNumber atomic.Int64
+
+func newFixture(t *testing.T, r *Registry) *fixture {
 	t.Helper()
-	f := &fixture{t: t, epoch: start, now: start, sent: &checker{t: t, strict: b.cluster}}
-	f.app = fmt.Sprintf("app%d-%d", time.Now().UnixNano(), apps.Add(1))
-	b.client.AddHook(f.sent)
-	f.Registry = newRegistry(b.client, b.cluster, Options{Now: func() time.Time { return f.now }})
+	f := &fixture{t: t, now: start}
+	f.app = "app" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatInt(appNumber.Add(1), 10)
+	opts := Options{Now: func() time.Time { return f.now }}
+	f.Registry = &Registry{client: r.client, scripts: r.scripts, markers: r.markers, opts: opts.withDefaults()}
 	return f
 }
 
 // start is the tests' beginning of time.
 var start = time.UnixMilli(1_790_000_000_000)
+
+func at(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+
+// event is one event of bob's phone, unless changed.
+func (f *fixture) event(kind EventKind, seconds float64, change ...func(*DeviceEvent)) DeviceEvent {
+	e := DeviceEvent{App: f.app, User: "bob", Device: "phone", Event: kind, EventTime: at(seconds)}
+	for _, c := range change {
+		c(&e)
+	}
+	return e
+}
+
+func token(value string) func(*DeviceEvent) {
+	return func(e *DeviceEvent) { e.Token, e.Platform = &value, "apns" }
+}
+
+func of(user, device string) func(*DeviceEvent) {
+	return func(e *DeviceEvent) { e.User, e.Device = user, device }
+}
+
+func unread(n int) func(*DeviceEvent)        { return func(e *DeviceEvent) { e.Unread = &n } }
+func state(s string) func(*DeviceEvent)      { return func(e *DeviceEvent) { e.State = s } }
+func version(n int64) func(*DeviceEvent)     { return func(e *DeviceEvent) { e.Version = n } }
+func credential(s string) func(*DeviceEvent) { return func(e *DeviceEvent) { e.Credential = &s } }
+
+func (f *fixture) apply(events ...DeviceEvent) []Applied {
+	f.t.Helper()
+	applied, err := f.Apply(f.t.Context(), events)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return applied
+}
+
+// message is a decide request for bob, unlike any other.
+func (f *fixture) message(change ...func(*DecideRequest)) DecideRequest {
+	n := strconv.FormatInt(appNumber.Add(1), 10)
+	q := DecideRequest{
+		App: f.app, User: "bob", Origin: "im.messages/0/" + n, Counts: true, RecordTime: f.now,
+		Claim: Claim{Key: n, Content: "0a0b0c0d", MsgTime: 1790000000, Window: 120 * time.Second},
+	}
+	for _, c := range change {
+		c(&q)
+	}
+	return q
+}
+
+func (f *fixture) decide(requests ...DecideRequest) []Decision {
+	f.t.Helper()
+	decisions, err := f.Decide(f.t.Context(), requests)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return decisions
+}
+
+// reason decides a new message and returns the reason of bob's only device.
+func (f *fixture) reason() push.Reason {
+	f.t.Helper()
+	d := f.decide(f.message())[0]
+	if len(d.Devices) != 1 {
+		f.t.Fatalf("bob has %d devices, want 1", len(d.Devices))
+	}
+	return d.Devices[0].Reason
+}
+
+// binding is the full state of one device.
+func (f *fixture) binding(user, device string) State {
+	f.t.Helper()
+	packed, err := f.client.HGet(f.t.Context(), userKey(userTag(f.app, user)), device).Result()
+	if err != nil {
+		f.t.Fatalf("device %s of %s: %v", device, user, err)
+	}
+	fields := strings.SplitN(packed, unit, 8)
+	s, err := parseState(f.app, user, device, fields[5]+unit+fields[7])
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
 
 // checker refuses scripts whose keys cross hash tags, as a cluster would, and counts what is sent.
 type checker struct {
@@ -114,6 +230,7 @@ func (c *checker) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (c *checker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.trips.Add(1)
 		if err := c.check(cmd); err != nil {
 			return err
 		}

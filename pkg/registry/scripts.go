@@ -89,10 +89,10 @@ func (s *script) call(ctx context.Context, keys []string, args ...any) *redis.St
 const pipelineCalls = 512
 
 // run sends the calls in pipelines, in order, and returns their answers. A master that does not know the scripts (new,
-// restarted, failed over) gets them, and the affected calls are repeated once: a pipeline has no fall-back of its own.
+// restarted, failed over) gets them, and the affected calls are repeated: a pipeline has no fall-back of its own.
 func (r *Registry) run(ctx context.Context, what string, calls []*redis.StringCmd) ([]string, error) {
 	for chunk := range slices.Chunk(calls, pipelineCalls) {
-		if err := r.pipeline(ctx, chunk); err != nil {
+		if err := r.pipeline(ctx, chunk, scriptLoads); err != nil {
 			return nil, fmt.Errorf("registry: %s: %w", what, err)
 		}
 	}
@@ -108,10 +108,17 @@ func (r *Registry) run(ctx context.Context, what string, calls []*redis.StringCm
 // answerEmpty is what a script says that found no epoch marker.
 const answerEmpty = "E"
 
-func (r *Registry) pipeline(ctx context.Context, calls []*redis.StringCmd) error {
+// scriptLoads bounds how often the scripts are loaded for one pipeline: for a new master, and once more where it failed
+// over meanwhile.
+const scriptLoads = 2
+
+func (r *Registry) pipeline(ctx context.Context, calls []*redis.StringCmd, loads int) error {
 	unknown, err := r.send(ctx, calls)
 	if err != nil || len(unknown) == 0 {
 		return err
+	}
+	if loads == 0 {
+		return errors.New("a Redis master does not keep its scripts")
 	}
 	if err := r.scripts.load(ctx, r.client); err != nil {
 		return err
@@ -119,11 +126,10 @@ func (r *Registry) pipeline(ctx context.Context, calls []*redis.StringCmd) error
 	again := make([]*redis.StringCmd, len(unknown))
 	for i, at := range unknown {
 		again[i] = redis.NewStringCmd(ctx, calls[at].Args()...)
-		calls[at] = again[i]
 	}
-	unknown, err = r.send(ctx, again)
-	if err == nil && len(unknown) > 0 {
-		err = errors.New("a Redis master does not keep its scripts")
+	err = r.pipeline(ctx, again, loads-1)
+	for i, at := range unknown {
+		calls[at] = again[i]
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
@@ -85,13 +86,15 @@ func parseState(app, user, device, packed string) (State, error) {
 }
 
 // Restore writes states that were lost: each only where Redis knows nothing newer (by event time, then version), so that
-// it may run next to [Registry.Apply], be repeated, and read the states in any order.
+// it may run next to [Registry.Apply], be repeated, and read the states in any order. A state that could not have been
+// written by Apply is logged and left out: one bad record must not keep the registry empty for ever.
 func (r *Registry) Restore(ctx context.Context, states []State) error {
 	calls := make([]*redis.StringCmd, 0, 2*len(states))
 	for i := range states {
 		s := &states[i]
 		if err := s.validate(); err != nil {
-			return fmt.Errorf("registry: restore: state %d: %w", i, err)
+			r.opts.Logger.Error("state left out of the restored registry", zap.Error(err))
+			continue
 		}
 		login := "i"
 		if s.LoggedOut {

@@ -1,0 +1,300 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+)
+
+func testRestore(t *testing.T, f *fixture) {
+	full := State{
+		App: f.app, User: "bob", Device: "phone", EventTime: at(10),
+		Binding: push.Binding{Platform: "fcm", Token: "aa", Credential: "main", Language: "zh-Hant", Version: 7},
+	}
+	if diff := cmp.Diff(full, StateOf(full.Record())); diff != "" {
+		t.Errorf("as a record: %s", diff)
+	}
+	at10 := func(version int64, seconds float64) State {
+		s := full
+		s.EventTime, s.Binding.Version = at(seconds), version
+		return s
+	}
+	for _, step := range []struct {
+		name   string
+		states []State
+		want   State
+	}{
+		{"lost", []State{full}, full},
+		{"older by time", []State{at10(9, 9)}, full},
+		{"older by version", []State{at10(6, 10)}, full},
+		{"newer by version", []State{at10(8, 10)}, at10(8, 10)},
+		{"newer by time", []State{at10(2, 11), at10(8, 10)}, at10(2, 11)},
+		{"what cannot be a state", []State{{App: f.app, User: "bob", Device: "ph\x1fne", Binding: full.Binding, EventTime: at(99)}, {}}, at10(2, 11)},
+	} {
+		if err := f.Restore(t.Context(), step.states); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, f.binding("bob", "phone")); diff != "" {
+			t.Errorf("%s: %s", step.name, diff)
+		}
+	}
+	if err := f.Restore(t.Context(), []State{{App: f.app, User: "bob", Device: "old", LoggedOut: true, EventTime: at(1), Binding: push.Binding{Version: 3}}}); err != nil {
+		t.Fatal(err)
+	}
+	f.now = at(1000)
+	got := f.decide(f.message())[0].Devices
+	if len(got) != 2 || got[0].Reason != push.ReasonLoggedOut || got[1].Reason != push.ReasonKilled || !got[1].Push {
+		t.Errorf("restored devices: logged out stays, unknown presence is killed; got %+v", got)
+	}
+	if s := f.apply(f.event(EventLogin, 2000, token("bb")))[0].States[0]; s.Binding.Version != 3 {
+		t.Errorf("the version goes on with %d", s.Binding.Version)
+	}
+}
+
+func testRestoredTokens(t *testing.T, f *fixture) {
+	err := f.Restore(t.Context(), []State{{
+		App: f.app, User: "bob", Device: "phone", EventTime: at(10), Binding: push.Binding{Platform: "apns", Token: "aa", Version: 1},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := f.apply(f.event(EventLogin, 20, token("aa"), of("carol", "phone")))[0].States
+	if len(states) != 2 || states[1].User != "bob" || states[1].Binding.Token != "" {
+		t.Errorf("a restored token is taken away: %+v", states)
+	}
+}
+
+func testTimeline(t *testing.T, f *fixture) {
+	entry := func(key string, n int64) TimelineEntry {
+		return &schemasv1.Event{App: f.app, MsgKey: key, User: "bob", Disposition: "push", TimeMs: n}
+	}
+	ctx := t.Context()
+	batch := []TimelineEntry{entry("a", 1), entry("b", 2), entry("a", 3), {Disposition: "dead"}}
+	for range 2 { // read again after a crash
+		if err := f.AppendTimeline(ctx, batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := f.Timeline(ctx, f.app, "a")
+	if err != nil || len(got) != 2 || !proto.Equal(got[0], batch[0]) || !proto.Equal(got[1], batch[2]) {
+		t.Errorf("timeline: %v, %v", got, err)
+	}
+	var many []TimelineEntry
+	for i := range int64(timelineEntries + 50) {
+		many = append(many, entry("big", i+1))
+	}
+	if err := f.AppendTimeline(ctx, many); err != nil {
+		t.Fatal(err)
+	}
+	got, err = f.Timeline(ctx, f.app, "big")
+	if err != nil || len(got) != timelineEntries || got[0].TimeMs != 51 {
+		t.Errorf("a long timeline has %d entries, %v", len(got), err)
+	}
+	if ttl := f.client.PTTL(ctx, timelineKey(f.app, "big")).Val(); ttl < 23*time.Hour || ttl > 24*time.Hour {
+		t.Errorf("a timeline lives %s", ttl)
+	}
+	if got, err := f.Timeline(ctx, f.app, "unknown"); err != nil || len(got) != 0 {
+		t.Errorf("unknown: %v, %v", got, err)
+	}
+	if err := f.AppendTimeline(ctx, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// The lock is one for all, so this case alone may use it on a backend.
+func testRebuildLock(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	for i, step := range []struct {
+		owner string
+		want  bool
+	}{{"one", true}, {"two", false}, {"one", true}} {
+		got, err := f.AcquireRebuild(ctx, step.owner, time.Minute)
+		if err != nil || got != step.want {
+			t.Errorf("step %d: %t, %v", i, got, err)
+		}
+	}
+	if err := f.ReleaseRebuild(ctx, "two"); err != nil {
+		t.Error(err)
+	}
+	if got, _ := f.AcquireRebuild(ctx, "two", time.Minute); got {
+		t.Error("another released it")
+	}
+	if err := f.ReleaseRebuild(ctx, "one"); err != nil {
+		t.Error(err)
+	}
+	if got, err := f.AcquireRebuild(ctx, "two", time.Minute); !got {
+		t.Error("not released", err)
+	}
+	if err := f.ReleaseRebuild(ctx, "two"); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.AcquireRebuild(ctx, "", time.Minute); err == nil {
+		t.Error("a lock without an owner")
+	}
+}
+
+// A master that was restarted or newly promoted does not know the scripts.
+func testUnknownScripts(t *testing.T, f *fixture) {
+	f.apply(f.event(EventLogin, 0, token("aa")), f.event(EventBackground, 5))
+	for range 3 {
+		if err := f.client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := f.decide(f.message(), f.message(), f.message())
+		if badges := got[2].Devices[0].Badge - got[0].Devices[0].Badge; badges != 2 {
+			t.Errorf("three messages raised the badge by %d after the first", badges)
+		}
+	}
+}
+
+func TestEmptyRedisDecidesNothing(t *testing.T) {
+	t.Parallel()
+	for _, cluster := range []bool{false, true} {
+		t.Run(fmt.Sprintf("cluster %t", cluster), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, newRegistry(dial(t, serve(t), 0), cluster, Options{}))
+			ctx := t.Context()
+			login, message, request := f.event(EventLogin, 0, token("aa")), f.message(), f.request("1")
+			refuse := func(when string) {
+				t.Helper()
+				_, decided := f.Decide(ctx, []DecideRequest{message})
+				_, admitted := f.Admit(ctx, []AdmitRequest{request})
+				_, applied := f.Apply(ctx, []DeviceEvent{login})
+				for what, err := range map[string]error{"ready": f.Ready(ctx), "decide": decided, "admit": admitted, "apply": applied} {
+					if !errors.Is(err, ErrEmpty) {
+						t.Errorf("%s, %s: %v", when, what, err)
+					}
+				}
+				if n := f.client.DBSize(ctx).Val(); n != 0 {
+					t.Errorf("%s: %d keys were written", when, n)
+				}
+			}
+			refuse("new")
+			if err := f.Complete(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Ready(ctx); err != nil {
+				t.Fatal(err)
+			}
+			f.apply(login)
+			f.now = at(500)
+			if d := f.decide(message)[0]; len(d.Devices) != 1 {
+				t.Errorf("complete: %+v", d)
+			}
+			if err := f.client.FlushAll(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
+			refuse("lost")
+		})
+	}
+}
+
+func TestOneScriptPerRecipientInOneTrip(t *testing.T) {
+	t.Parallel()
+	client := dial(t, serve(t), 0)
+	f := newFixture(t, newRegistry(client, true, Options{}))
+	if err := f.Complete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var events []DeviceEvent
+	var messages []DecideRequest
+	var requests []AdmitRequest
+	var marks []Mark
+	for i := range 100 {
+		user := fmt.Sprint("user", i)
+		events = append(events, f.event(EventLogin, 0, of(user, "phone"), token(user)), f.event(EventBackground, 5, of(user, "phone")))
+		messages = append(messages, f.message(func(q *DecideRequest) { q.User = user }))
+		requests = append(requests, f.request("1", func(q *AdmitRequest) { q.User = user }))
+		marks = append(marks, Mark{App: f.app, User: user, ID: "1", Owner: "me", State: MarkDone})
+	}
+	f.apply(events...)
+	f.decide(f.message())
+	f.admit(f.request("0"))
+	if err := f.Settle(t.Context(), marks[:1]); err != nil { // every script is loaded now
+		t.Fatal(err)
+	}
+	sent := &checker{t: t, strict: true}
+	client.AddHook(sent)
+	for what, do := range map[string]func(){
+		"decide": func() { f.decide(messages...) },
+		"admit":  func() { f.admit(requests...) },
+		"settle": func() { f.Settle(t.Context(), marks) },
+	} {
+		sent.calls.Store(0)
+		sent.trips.Store(0)
+		do()
+		if calls, trips := sent.calls.Load(), sent.trips.Load(); calls != 100 || trips != 1 {
+			t.Errorf("%s of 100: %d commands in %d trips", what, calls, trips)
+		}
+	}
+}
+
+// A cluster would refuse a script that touches a key it was not given; the embedded server would not.
+func TestScriptsTouchOnlyDeclaredKeys(t *testing.T) {
+	t.Parallel()
+	call := regexp.MustCompile(`redis\.call\('[A-Z]+', *([^,)]+)`)
+	declared := regexp.MustCompile(`^KEYS\[[1-3]\]$`)
+	for _, s := range newScripts().all() {
+		calls := call.FindAllStringSubmatch(s.source, -1)
+		if len(calls) != strings.Count(s.source, "redis.call") {
+			t.Errorf("%s: %d of %d calls are readable", s.name, len(calls), strings.Count(s.source, "redis.call"))
+		}
+		for _, c := range calls {
+			if !declared.MatchString(c[1]) && c[1] != "key" { // make_room's parameter
+				t.Errorf("%s: %s", s.name, c[0])
+			}
+		}
+	}
+}
+
+func TestAbsentRedisIsAnErrorSoon(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // accepts, never answers
+	r, err := Open(Config{Addrs: []string{listener.Addr().String()}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := r.Ready(ctx); err == nil || errors.Is(err, ErrEmpty) {
+		t.Errorf("a silent server: %v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("a context of 100 ms took %s", took)
+	}
+	if _, err := Open(Config{}, Options{}); err == nil {
+		t.Error("no address is an error")
+	}
+}
+
+func TestSlots(t *testing.T) {
+	t.Parallel()
+	for tag, want := range map[string]int{"123456789": 0x31c3, "foo": 12182, "": 0} { // CRC16 of the specification; CLUSTER KEYSLOT
+		if got := slotOf(tag); got != want%slots {
+			t.Errorf("slot of %q is %d, want %d", tag, got, want%slots)
+		}
+	}
+	m := newMarkers(true)
+	for slot, key := range m.keys {
+		if slotOf(hashTag(key)) != slot {
+			t.Fatalf("marker %q is not in slot %d", key, slot)
+		}
+	}
+}
