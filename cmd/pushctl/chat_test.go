@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pushfleet/pushfleet/pkg/registry"
+)
+
+const message = `{"App":"demo","From_Account":"alice","From_Nick":"Alice","To_Account":"bob","MsgSeq":101,"MsgRandom":900001,"MsgTimeStamp":1790000000,"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hello"}}],"OfflinePushInfo":{"Ext":"{\"page\":\"chat\"}","ApnsInfo":{"Sound":"ding.caf"}}}`
+
+func TestSend(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const key = "c2c:alice:101_900001_1790000000"
+	if out := b.ok("", "send", b.file("message.json", message)); out != key+"\n" {
+		t.Errorf("a file: %q", out)
+	}
+	if out := b.ok(message+"\n"+message+"\n", "send", "-", "-o", "json"); out != strings.Repeat(`{"msg_key":"`+key+`"}`+"\n", 2) {
+		t.Errorf("NDJSON from stdin: %q", out)
+	}
+	if out := b.ok("", "send", "--from", "alice", "--nick", "Alice", "--to", "bob", "--text", "hi there"); !regexp.MustCompile(`^c2c:alice:\d+_\d+_\d+\n$`).MatchString(out) {
+		t.Errorf("flags, one to one: %q", out)
+	}
+	if out := b.ok("", "send", "--from", "alice", "--group", "team", "--to", "bob,carol", "--text", "hi all"); !regexp.MustCompile(`^group:team:\d+_\d+\n$`).MatchString(out) {
+		t.Errorf("flags, group: %q", out)
+	}
+	values := b.values(topics.Messages())
+	if len(values) != 5 || values[0] != message || !strings.Contains(values[3], `"Text":"hi there"`) || !strings.Contains(values[4], `"To_Account":["bob","carol"]`) {
+		t.Errorf("im.messages holds %q", values)
+	}
+	b.fails(1, "400 Bad Request: invalid_message: MsgBody", "send", b.file("bad.json", `{"From_Account":"alice","To_Account":"bob"}`))
+	b.fails(1, "line 2", "send", b.file("bad.jsonl", message+"\n{"))
+	b.fails(1, "no such file", "send", "absent.json")
+	b.fails(1, "401", "send", b.file("m.json", message), "--token-file", b.file("wrong", "wrong\n"))
+	b.fails(1, "holds none", "send", b.file("m.json", message), "--token-file", b.file("empty", "# none\n"))
+}
+
+func TestDevices(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.ok("", "device", "set", "bob", "bob-iphone", "--platform", "apns", "--token", pushToken, "--credential", "demo-ios", "--language", "en", "--event-time", "1700000000000")
+	b.ok(pushToken[2:]+"cd\n", "device", "set", "bob", "bob-pixel", "--platform", "fcm", "--token", "-", "--credential", "demo-android")
+	if out := b.ok("", "device", "presence", "bob", "bob-pixel", "background", "--unread", "4", "-o", "json"); out != `{"user":"bob","device":"bob-pixel","event":"background"}`+"\n" {
+		t.Errorf("presence: %q", out)
+	}
+	shown := b.ok("", "device", "show", "bob", "-o", "json")
+	if strings.Contains(shown, "abab") {
+		t.Errorf("a token is shown: %s", shown)
+	}
+	devices := map[string]struct {
+		Platform, Presence string
+		Badge              int
+		TokenHash          string `json:"token_hash"`
+	}{}
+	for line := range strings.Lines(shown) {
+		var d struct{ Device string }
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatal(err)
+		}
+		known := devices[d.Device]
+		if err := json.Unmarshal([]byte(line), &known); err != nil {
+			t.Fatal(err)
+		}
+		devices[d.Device] = known
+	}
+	if d := devices["bob-pixel"]; d.Platform != "fcm" || d.Presence != "background" || d.Badge != 4 || d.TokenHash != registry.TokenHash(pushToken[2:]+"cd") {
+		t.Errorf("bob-pixel: %+v", d)
+	}
+	if d := devices["bob-iphone"]; d.Platform != "apns" || d.TokenHash != registry.TokenHash(pushToken) {
+		t.Errorf("bob-iphone: %+v", d)
+	}
+	if table := b.ok("", "device", "show", "bob"); !regexp.MustCompile(`(?m)^bob-pixel +fcm +background +yes +4 +demo-android`).MatchString(table) {
+		t.Errorf("table:\n%s", table)
+	}
+	if n, m := len(b.values(topics.Devices())), len(b.values(topics.Presence())); n != 2 || m != 1 {
+		t.Errorf("%d events in im.devices, %d in im.presence; want 2 and 1", n, m)
+	}
+	for _, event := range []string{"foreground", "heartbeat", "killed", "logout"} {
+		b.ok("", "device", "presence", "bob", "bob-pixel", event)
+	}
+	if table := b.ok("", "device", "show", "bob"); !strings.Contains(table, "logged_out") {
+		t.Errorf("after a logout:\n%s", table)
+	}
+	b.fails(1, "404", "device", "show", "bob", "--app", "other")
+}
+
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const key = "at:p.im.messages/0/17"
+	if err := b.registry.AppendTimeline(t.Context(), []registry.TimelineEntry{
+		{App: "demo", MsgKey: key, User: "bob", Device: "d", Platform: "apns", Id: "x", Disposition: "push", Reason: "killed", TimeMs: 1790000000120},
+		{App: "demo", MsgKey: key, User: "bob", Device: "d", Platform: "apns", Id: "x", Disposition: "delivered", Answer: "200", TimeMs: 1790000000150, Attempt: 1},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"time":"2026-09-21T14:13:20.12Z","user":"bob","device":"d","platform":"apns","id":"x","disposition":"push","reason":"killed"}
+{"time":"2026-09-21T14:13:20.15Z","user":"bob","device":"d","platform":"apns","id":"x","disposition":"delivered","answer":"200","attempt":1}
+`
+	if out := b.ok("", "trace", key, "-o", "json"); out != want {
+		t.Errorf("got\n%swant\n%s", out, want)
+	}
+	if table := b.ok("", "trace", key, "--app", "demo"); !regexp.MustCompile(`(?m)^2026-09-21T14:13:20.150Z +bob +d +apns +delivered +- +1 +200 +x$`).MatchString(table) {
+		t.Errorf("table:\n%s", table)
+	}
+	b.fails(1, "nothing is known", "trace", "c2c:x:1_2_3")
+}
