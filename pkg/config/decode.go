@@ -35,7 +35,6 @@ func decode(path string, section map[string]any, target any) error {
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:     target,
 		TagName:    tag,
-		MatchName:  func(key, field string) bool { return key == field },
 		DecodeHook: mapstructure.DecodeHookFuncValue(convert),
 	})
 	if err != nil {

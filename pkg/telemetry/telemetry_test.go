@@ -156,6 +156,25 @@ func TestASlowCheckEndsWithTheProbe(t *testing.T) {
 	})
 }
 
+func TestChecksDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHealth()
+		var both sync.WaitGroup
+		both.Add(2)
+		for _, name := range []string{"a", "b"} {
+			h.Add(name, func(context.Context) error {
+				both.Done()
+				both.Wait() // for the other one
+				return nil
+			})
+		}
+		if err := h.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestHealthMayChangeWhileItIsProbed(t *testing.T) {
 	t.Parallel()
 	h := NewHealth()
