@@ -56,7 +56,7 @@ func (p *program) fields(d operate.Detail) error {
 			field(name, at.Format(time.RFC3339Nano))
 		}
 	}
-	field("position", d.Position.String())
+	field("position", d.String())
 	field("time", d.Time.Format(time.RFC3339Nano))
 	instant("first seen", d.FirstSeen)
 	field("reason", string(d.Reason))

@@ -29,6 +29,10 @@ type program struct {
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{stdin: stdin, stdout: stdout, now: time.Now}
+	return command.Execute(ctx, p.root(), args, stdin, stdout, stderr) //nolint:contextcheck // commands take theirs from cobra
+}
+
+func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pushctl",
 		Short: "Operate a pushfleet",
@@ -45,5 +49,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.StringVar(&p.apiURL, "api-url", "", "address of the API (default: api.listen of the configuration)")
 	flags.StringVar(&p.tokenFile, "token-file", "", "file whose first line is a bearer token (default: api.tokens_file)")
 	root.AddCommand(p.send(), p.device(), p.trace(), p.topics(), p.dead(), p.preview())
-	return command.Execute(ctx, root, args, stdin, stdout, stderr)
+	return root
 }

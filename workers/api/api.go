@@ -139,6 +139,8 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		s.opts.Logger.Warn("requests were cut off at the stop", zap.Duration("after", s.opts.ShutdownTimeout))
 		err = server.Close()
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }

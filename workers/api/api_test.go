@@ -21,7 +21,7 @@ func TestProbesNeedNoBearerToken(t *testing.T) {
 	b := newBench(t, nil)
 	for path, want := range map[string]string{"/healthz": "healthy", "/readyz": "ready", "/metrics": "metrics", "/openapi.yaml": "openapi: 3.1.0"} {
 		w := httptest.NewRecorder()
-		b.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		b.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != 200 || !strings.HasPrefix(w.Body.String(), want) {
 			t.Errorf("%s: status %d, body %.40q", path, w.Code, w.Body)
 		}

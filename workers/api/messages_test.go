@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -138,7 +139,7 @@ func TestBadMessagesAreRefusedWhole(t *testing.T) {
 func TestBodyOfUnknownLengthIsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	r := httptest.NewRequest("POST", "/v1/messages", strings.NewReader(strings.Repeat("x", maxBody+1)))
+	r := httptest.NewRequest(http.MethodPost, "/v1/messages", strings.NewReader(strings.Repeat("x", maxBody+1)))
 	r.ContentLength = -1
 	r.Header.Set("Authorization", "Bearer "+bearer)
 	w := httptest.NewRecorder()
@@ -157,7 +158,7 @@ func TestFullMemoryForBodiesAnswers503(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := httptest.NewRequest("POST", "/v1/messages", strings.NewReader(oneToOne)).WithContext(ctx)
+	r := httptest.NewRequest(http.MethodPost, "/v1/messages", strings.NewReader(oneToOne)).WithContext(ctx)
 	r.Header.Set("Authorization", "Bearer "+bearer)
 	w := httptest.NewRecorder()
 	b.Handler().ServeHTTP(w, r)

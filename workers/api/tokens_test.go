@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ func TestBearerTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := httptest.NewRequest("GET", "/v1/apps/demo/users/bob/devices", nil)
+			r := httptest.NewRequest(http.MethodGet, "/v1/apps/demo/users/bob/devices", nil)
 			r.Header.Set("Authorization", c.header)
 			w := httptest.NewRecorder()
 			b.Handler().ServeHTTP(w, r)
