@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,9 @@ func (s *selection) flags(cmd *cobra.Command) {
 func (s *selection) check() error {
 	if s.limit < 0 {
 		return command.Usagef("--limit is not negative")
+	}
+	if p := s.filter.Platform; p != "" && !slices.Contains(fleet.Names(), p) {
+		return command.Usagef("--platform is one of %v", fleet.Names())
 	}
 	return nil
 }

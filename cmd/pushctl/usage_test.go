@@ -22,6 +22,7 @@ func TestExitCodes(t *testing.T) {
 		"dead list --dance":             {2, "dance"},
 		"dead list --output xml":        {2, "--output"},
 		"dead list --limit -1":          {2, "--limit"},
+		"dead list --platform pager":    {2, "--platform"},
 		"dead show":                     {2, "arg"},
 		"dead show nowhere":             {2, "topic/partition/offset"},
 		"dead redrive":                  {2, "--all"},
