@@ -21,7 +21,7 @@ type AdmitRequest struct {
 	Attempt, Redrive  int           // of the record
 	Platform          push.Platform // the record's
 	Version           int64         // of the binding in the record
-	MsgKey            string        // of the chat message; read by nothing yet: receipts and recalls will need it
+	MsgKey            string        // of the chat message: what a receipt or a recall names; no rule reads it so far
 }
 
 // Verdict is the answer to an [AdmitRequest].

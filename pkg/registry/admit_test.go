@@ -150,7 +150,7 @@ func testSettle(t *testing.T, f *fixture) {
 		{"but delivered is delivered", []step{first, ask(15, Go, "", by("you")), mark(MarkDone), ask(16, Done, "", by("you"))}},
 		{"done is not turned back", []step{first, mark(MarkDone), mark(MarkRetry), mark(MarkReleased), mark(MarkDead), ask(1, Done, "")}},
 		{"an older attempt does not turn back", []step{first, mark(MarkRetry), mark(MarkReleased), ask(1, Filtered, push.ReasonSuperseded)}},
-		{"an older redrive does not turn back", []step{first, mark(MarkDead), ask(1, Go, "", redriven(1)), mark(MarkDone), ask(2, Go, "", redriven(1))}},
+		{"an older redrive does not turn back", []step{first, mark(MarkDead), ask(1, Go, "", redriven(1)), mark(MarkDone), ask(2, Leased, "", redriven(1), by("you"))}},
 		{"an attempt may be read after its mark is lost", []step{ask(0, Go, "", attempt(3), redriven(2)), mark(MarkDone, attempt(3), redriven(2)), ask(1, Done, "", attempt(3))}},
 	} {
 		t.Run(story.name, func(t *testing.T) {

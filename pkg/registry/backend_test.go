@@ -206,10 +206,15 @@ func (f *fixture) reason() push.Reason {
 // binding is the full state of one device.
 func (f *fixture) binding(user, device string) State {
 	f.t.Helper()
-	packed, err := f.client.HGet(f.t.Context(), userKey(userTag(f.app, user)), device).Result()
+	all, err := f.client.Get(f.t.Context(), userKey(userTag(f.app, user))).Result()
 	if err != nil {
-		f.t.Fatalf("device %s of %s: %v", device, user, err)
+		f.t.Fatalf("user %s: %v", user, err)
 	}
+	_, packed, known := strings.Cut(all, record+device+unit)
+	if !known {
+		f.t.Fatalf("%s has no device %s", user, device)
+	}
+	packed, _, _ = strings.Cut(packed, record)
 	fields := strings.SplitN(packed, unit, 8)
 	s, err := parseState(f.app, user, device, fields[5]+unit+fields[7])
 	if err != nil {

@@ -120,9 +120,9 @@ type Device struct {
 	BoundAt   time.Time   // event time of the binding; zero = only presence is known
 	Presence  push.Reason // foreground, background or killed, as of now, whatever the binding says
 	Filter    push.Reason // why a message would get no push now; "" = it would
-	Foreground, Background, Killed,
-	Lease time.Time // newest event of each kind, and what the lease is counted from; zero = none
-	Badge int // number on the icon; 0 = none
+	// The newest event of each kind, and what the lease is counted from; zero = none.
+	Foreground, Background, Killed, Lease time.Time
+	Badge                                 int // number on the icon; 0 = none
 }
 
 // Devices returns a user's devices by id, for people to look at.

@@ -6,7 +6,7 @@
 -- Answer: E | D reason | L ms left | F reason | M binding | G badge [unit binding].
 -- The mark: state (l = leased, r = released, d = done, x = dead), lease's end, attempt, redrive, reason, owner.
 if redis.call('EXISTS', KEYS[3]) == 0 then return 'E' end
-local now, device, owner = tonumber(ARGV[1]), ARGV[6], ARGV[7]
+local now, owner = tonumber(ARGV[1]), ARGV[7]
 local attempt, redrive = tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local function mark(state, ends, reason, who, life)
@@ -27,7 +27,7 @@ if known then
   if state == 'l' and holder ~= owner and now < ends then return string.format('L%d', ends - now) end
 end
 
-local packed = redis.call('HGET', KEYS[1], device)
+local packed = find(redis.call('GET', KEYS[1]) or '', ARGV[6])
 if not packed then return filtered('o') end
 local code, rest, badge, _, _, platform = verdict(now, tonumber(ARGV[2]), tonumber(ARGV[3]), packed)
 if not code then return filtered('o') end

@@ -7,9 +7,12 @@
 if redis.call('EXISTS', KEYS[2]) == 0 then return 'E' end
 local device, at, mode, action = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[5]
 
-local packed = redis.call('HGET', KEYS[1], device)
+local user = redis.call('GET', KEYS[1]) or ''
+local packed = find(user, device)
 local f, l, b, k, badge, bound, tokened, state, version, platform, credential, language, token =
-  string.match(packed or '\31\31\31\31\31\31\31\31\31\31\31\31', DEVICE)
+  string.match(packed or UNKNOWN, DEVICE)
+
+if tokened == '' then tokened = bound end
 
 local function newer(known) return known == '' or at > tonumber(known) end
 if mode ~= '' then
@@ -50,11 +53,9 @@ if table.concat({state, platform, credential, language, token}, '\31') ~= before
   version = string.format('%d', (tonumber(version) or 0) + 1)
 end
 
+if tokened == bound then tokened = '' end
 local binding = table.concat({version, platform, credential, language, token}, '\31')
 local after = table.concat({f, l, b, k, badge, bound, tokened, state, binding}, '\31')
-if after ~= packed then
-  if not packed then make_room(KEYS[1], tonumber(ARGV[11])) end
-  redis.call('HSET', KEYS[1], device, after)
-end
+if after ~= packed then store(KEYS[1], user, device, after, tonumber(ARGV[11])) end
 if not concerned then return '' end
 return table.concat({bound, state, binding}, '\31')

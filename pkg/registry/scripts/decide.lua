@@ -10,6 +10,7 @@ if redis.call('EXISTS', KEYS[3]) == 0 then return 'E' end
 local now, activity, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local origin, content, msgtime, at = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[9])
 
+local user = redis.call('GET', KEYS[1]) or ''
 local other, kept = '0', {}
 for entry in string.gmatch(redis.call('GET', KEYS[2]) or '', '[^\28]+') do
   local c, o, r, m, x, decision = string.match(entry, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([01])\31(.*)$')
@@ -17,7 +18,7 @@ for entry in string.gmatch(redis.call('GET', KEYS[2]) or '', '[^\28]+') do
     if o == origin then
       local answer = {'R', x}
       for code, badge, device in string.gmatch(decision, '(%l)(%d*):([^\30]*)') do
-        local packed = redis.call('HGET', KEYS[1], device)
+        local packed = find(user, device)
         if packed then
           local _, rest = verdict(now, activity, lease, packed)
           if rest then
@@ -37,27 +38,26 @@ for entry in string.gmatch(redis.call('GET', KEYS[2]) or '', '[^\28]+') do
 end
 if kept.other and not kept.own then other = '1' end
 
-local answer, decided, counted = {'N', other}, {}, {}
-local devices = redis.call('HGETALL', KEYS[1])
-for i = 1, #devices, 2 do
-  local device, packed = devices[i], devices[i + 1]
-  local code, rest, badge, from, to = verdict(now, activity, lease, packed)
+local answer, decided, after, counted = {'N', other}, {}, {}, false
+for device, packed in string.gmatch(user, '\30([^\31]*)\31([^\30]*)') do
+  local code, rest, badge, first, behind = verdict(now, activity, lease, packed)
+  local changed = packed
   if code then
     local shown = ''
     if code == 'b' or code == 'k' then
       local number = tonumber(badge) or 0
       if ARGV[10] == '1' then
-        number = number + 1
-        counted[#counted + 1] = device
-        counted[#counted + 1] = string.sub(packed, 1, from - 1) .. string.format('%d', number) .. string.sub(packed, to)
+        number, counted = number + 1, true
+        changed = string.sub(packed, 1, first - 1) .. string.format('%d', number) .. string.sub(packed, behind)
       end
       if number > 0 then shown = string.format('%d', number) end
     end
     decided[#decided + 1] = code .. shown .. ':' .. device
     answer[#answer + 1] = '\30' .. code .. shown .. '\31' .. device .. '\31' .. string.sub(packed, rest)
   end
+  after[#after + 1] = '\30' .. device .. '\31' .. changed
 end
-if #counted > 0 then redis.call('HSET', KEYS[1], unpack(counted)) end
+if counted then redis.call('SET', KEYS[1], table.concat(after)) end
 
 while #kept >= MOST_CONTENTS do table.remove(kept, 1) end
 kept[#kept + 1] = table.concat({content, origin, ARGV[9], msgtime, other, table.concat(decided, '\30')}, '\31')

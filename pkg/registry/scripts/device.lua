@@ -1,9 +1,11 @@
--- A device is one field of its user's hash: thirteen values with the unit separator between them.
+-- A user is one string: for each device a record separator, its id, a unit separator, and thirteen values with unit
+-- separators between them. (A hash would cost 110 bytes more for one device.) The values:
 --   newest times (ms, empty = none) of: foreground, stateless heartbeat, background, killed; badge;
---   binding: event time, token's time, state (i = logged in, o = out), version, platform, credential, language, token
+--   binding: event time, token's time (empty = the event time), state (i = logged in, o = out), version, platform, credential, language, token
 -- PRESENCE reads it for decisions; the positions allow to replace the badge and to hand on what follows the state.
 local PRESENCE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31()(%d*)()\31(%d*)\31%d*\31([io]?)\31()%d*\31([^\31]*)'
 local DEVICE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31([io]?)\31(%d*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31(.*)$'
+local UNKNOWN = string.rep('\31', 12)
 local NEVER = -1e18
 
 -- foreground and background this close together (ms) mean background: their order cannot be told.
@@ -37,15 +39,36 @@ local function verdict(now, activity, lease, packed)
   return code, rest, badge, from, to, platform
 end
 
--- Before a device is added: where the user has the most that are allowed, the one whose last event is the oldest goes.
-local function make_room(key, most)
-  if redis.call('HLEN', key) < most then return end
-  local devices, oldest, since = redis.call('HGETALL', key), nil, math.huge
-  for i = 1, #devices, 2 do
-    local f, l, b, k, _, bound = string.match(devices[i + 1], DEVICE)
+-- The values of a device and where they stand in its user's string; nothing where it is not known.
+local function find(user, device)
+  local _, before = string.find(user, '\30' .. device .. '\31', 1, true)
+  if not before then return nil end
+  local last = (string.find(user, '\30', before, true) or #user + 1) - 1
+  return string.sub(user, before + 1, last), before + 1, last
+end
+
+-- The user's string without the device whose last event is the oldest.
+local function without_oldest(user)
+  local oldest, since = nil, math.huge
+  for device, packed in string.gmatch(user, '\30([^\31]*)\31([^\30]*)') do
+    local f, l, b, k, _, bound = string.match(packed, DEVICE)
     local last = NEVER
     for _, at in ipairs({f, l, b, k, bound}) do last = math.max(last, tonumber(at) or NEVER) end
-    if last < since then oldest, since = devices[i], last end
+    if last < since then oldest, since = device, last end
   end
-  redis.call('HDEL', key, oldest)
+  local _, first, last = find(user, oldest)
+  return string.sub(user, 1, first - #oldest - 3) .. string.sub(user, last + 1)
+end
+
+-- Writes a device's values. A new device beyond the most that a user may have takes the place of the oldest.
+local function store(key, user, device, packed, most)
+  local _, first, last = find(user, device)
+  if first then
+    user = string.sub(user, 1, first - 1) .. packed .. string.sub(user, last + 1)
+  else
+    local _, count = string.gsub(user, '\30', '')
+    if count >= most then user = without_oldest(user) end
+    user = user .. '\30' .. device .. '\31' .. packed
+  end
+  redis.call('SET', key, user)
 end

@@ -4,14 +4,13 @@
 -- Answer, per device after a record separator: presence and reason code, id, times of foreground, lease, background and
 -- killed, badge, event time and state of the binding and what follows.
 local now, activity, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local devices, answer = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #devices, 2 do
-  local packed = devices[i + 1]
+local answer = {}
+for device, packed in string.gmatch(redis.call('GET', KEYS[1]) or '', '\30([^\31]*)\31([^\30]*)') do
   local f, l, b, k, badge, bound, _, state = string.match(packed, DEVICE)
   local code, rest = verdict(now, activity, lease, packed)
   local base = f
   if (tonumber(l) or NEVER) > (tonumber(f) or NEVER) then base = l end
-  answer[#answer + 1] = '\30' .. table.concat({presence(now, lease, f, l, b, k) .. (code or 'n'), devices[i], f, base, b, k,
+  answer[#answer + 1] = '\30' .. table.concat({presence(now, lease, f, l, b, k) .. (code or 'n'), device, f, base, b, k,
     badge, bound, state, rest and string.sub(packed, rest) or ''}, '\31')
 end
 return table.concat(answer)
