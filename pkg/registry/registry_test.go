@@ -258,6 +258,24 @@ func TestScriptsTouchOnlyDeclaredKeys(t *testing.T) {
 	}
 }
 
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	r, err := Open(Config{Addrs: []string{serve(t)}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Complete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Decide(t.Context(), []DecideRequest{{App: "demo", User: "bob", Origin: "im.messages/0/0"}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAbsentRedisIsAnErrorSoon(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
