@@ -164,8 +164,8 @@ type Range struct {
 }
 
 // Scan calls fn for the records of topic that exist when it starts, each partition's in order, until fn returns false.
-// nil ranges mean every partition from its first offset. It reads without a group and commits nothing. It waits for a
-// broker that is away until ctx ends.
+// nil ranges mean every partition from its first offset. It reads without a group and commits nothing. A broker that is
+// away is waited for until ctx ends; a topic or partition that does not exist is an error at once.
 func (c *Cluster) Scan(ctx context.Context, topic string, ranges []Range, fn func(*Record) bool) error {
 	var only []int32
 	for _, r := range ranges {
@@ -175,7 +175,7 @@ func (c *Cluster) Scan(ctx context.Context, topic string, ranges []Range, fn fun
 	if len(slices.Compact(slices.Clone(only))) != len(only) {
 		return fmt.Errorf("scan of %s names a partition twice", topic)
 	}
-	bounds, err := c.bounds(ctx, topic, only)
+	bounds, err := c.scanBounds(ctx, topic, only)
 	if err != nil {
 		return err
 	}
@@ -200,4 +200,23 @@ func (c *Cluster) Scan(ctx context.Context, topic string, ranges []Range, fn fun
 		}
 		return stopScan
 	})
+}
+
+// scanBounds asks for bounds until a broker answers. partitions are sorted.
+func (c *Cluster) scanBounds(ctx context.Context, topic string, partitions []int32) (map[int32]bound, error) {
+	for {
+		n, err := c.Partitions(ctx, topic)
+		if err == nil && len(partitions) > 0 && int(partitions[len(partitions)-1]) >= n {
+			return nil, fmt.Errorf("scan of %s: it has no partition %d", topic, partitions[len(partitions)-1])
+		}
+		if err == nil {
+			var bounds map[int32]bound
+			if bounds, err = c.bounds(ctx, topic, partitions); err == nil {
+				return bounds, nil
+			}
+		}
+		if errors.Is(err, ErrNoTopic) || !sleep(ctx, scanRetry) {
+			return nil, err
+		}
+	}
 }

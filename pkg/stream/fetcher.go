@@ -25,9 +25,10 @@ const (
 	// bulkResponse is the number of records from which on a response was not small, and a pause saves nothing.
 	bulkResponse = 400
 
+	// What a request asks for: every lane and broker holds one response at a time.
+	maxFetchBytes     = 2 << 20
 	maxPartitionBytes = 1 << 20
 	minFetchBytes     = 16 << 10
-	maxRequestBytes   = 8 << 20
 )
 
 // fetcher reads the partitions of one lane that one broker leads, all in one request.
@@ -118,7 +119,7 @@ func (f *fetcher) plan(now time.Time) (fetchPlan, planState) {
 	}
 	f.turn++
 	each := min(max(bytes/len(plan.partitions), minFetchBytes), maxPartitionBytes)
-	plan.maxBytes = int32(min(max(bytes, minFetchBytes), maxRequestBytes))
+	plan.maxBytes = int32(min(max(bytes, minFetchBytes), maxFetchBytes))
 	for _, p := range plan.partitions {
 		p.fetching = true
 		plan.request = append(plan.request, fetchPartition{p.topicPartition, p.offset, int32(each)})

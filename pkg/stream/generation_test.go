@@ -142,6 +142,9 @@ func TestStartLatest(t *testing.T) {
 	eventually(t, "the start is committed on every partition", func() bool {
 		return cmp.Equal(map[int32]int64{0: 1, 1: 1, 2: 1}, l.committedOffsets(cfg.Group, latest, 3))
 	})
+	eventually(t, "both members have their share", func() bool {
+		return len(a.Lag()) > 0 && len(b.Lag()) > 0 && len(a.Lag())+len(b.Lag()) == 6
+	})
 	for id := range int32(3) {
 		l.publish(p, latest, id, "new")
 	}

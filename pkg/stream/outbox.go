@@ -35,11 +35,10 @@ type topicOutbox struct {
 // outbox is what a publisher holds for one partition; guarded by the publisher's mutex.
 type outbox struct {
 	topicPartition
-	leader  int32
-	queue   []*outgoing
-	bytes   int
-	sending bool // its first records are in a request
-	single  int  // so many records go one by one, to find the one that the broker does not take
+	leader int32 // changes only while none of its records is in a request, so that order is kept
+	queue  []*outgoing
+	bytes  int
+	single int // so many records go one by one, to find the one that the broker does not take
 
 	failures     int
 	failingSince time.Time
@@ -177,7 +176,7 @@ func (p *Publisher) placeOne(b *outbox, leaders []int32, now time.Time, err erro
 	switch {
 	case b.leader != noLeader || len(b.queue) == 0:
 		return true
-	case b.sending || now.Before(b.retryAt):
+	case now.Before(b.retryAt):
 		return false
 	case int(b.partition) >= len(leaders) || leaders[b.partition] == noLeader:
 		if err == nil {

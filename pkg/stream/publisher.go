@@ -34,7 +34,7 @@ var (
 
 // PublisherConfig bounds a Publisher. Zero values are the defaults named.
 type PublisherConfig struct {
-	MaxBytes       int // buffered and in flight; 64 MiB
+	MaxBytes       int // buffered and in flight; 32 MiB
 	MaxRecordBytes int // largest record, key and headers included; what dead topics take: twice [MaxRecordBytes]
 }
 
@@ -66,7 +66,7 @@ type publisherCounters struct {
 
 // NewPublisher returns a publisher, whether a broker answers or not. It has to be closed.
 func (c *Cluster) NewPublisher(cfg PublisherConfig) *Publisher {
-	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 64<<20)
+	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 32<<20)
 	cfg.MaxRecordBytes = cmp.Or(cfg.MaxRecordBytes, deadRecordBytes)
 	p := &Publisher{
 		cluster: c, cfg: cfg, log: c.log,

@@ -63,7 +63,7 @@ func (s *scan) round(ctx context.Context, left map[int32]*Range, fn func(*Record
 		}
 	}
 	for _, ask := range byLeader {
-		a, err := s.cluster.fetch(ctx, ask, fetchWait, maxRequestBytes)
+		a, err := s.cluster.fetch(ctx, ask, fetchWait, maxFetchBytes)
 		if err != nil {
 			if ctx.Err() != nil {
 				return progressed, false, fmt.Errorf("scan of %s: %w", s.topic, ctx.Err())

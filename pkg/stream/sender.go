@@ -17,6 +17,8 @@ const (
 	maxLinger = 20 * time.Millisecond
 	// flushBytes are worth a request at once.
 	flushBytes = 256 << 10
+	// maxProduceBytes bounds a request before compression, and so what building it takes.
+	maxProduceBytes = 4 << 20
 	// ackTimeout is how long a broker waits for its followers; less than a request may take.
 	ackTimeout = 5 * time.Second
 )
@@ -133,15 +135,14 @@ func (s *sender) collect() (parcels []parcel, more bool) {
 	total := 0
 	for _, t := range s.p.topics {
 		for _, b := range t.partitions {
-			if b.leader != s.broker || len(b.queue) == 0 || b.sending {
+			if b.leader != s.broker || len(b.queue) == 0 {
 				continue
 			}
-			if total >= maxRequestBytes {
+			if total >= maxProduceBytes {
 				more = true
 				continue
 			}
 			batch := b.batch()
-			b.sending = true
 			parcels = append(parcels, parcel{b, batch})
 			for _, o := range batch {
 				total += o.size
@@ -181,7 +182,6 @@ func (s *sender) settle(p parcel, code int16) int {
 	case err != nil && len(p.batch) > 1:
 		// One record spoils its batch: each goes alone, so that only that one fails.
 		s.p.mu.Lock()
-		p.box.sending = false
 		p.box.single = len(p.batch)
 		s.offer(p.box.bytes)
 		s.p.mu.Unlock()
@@ -189,7 +189,6 @@ func (s *sender) settle(p parcel, code int16) int {
 	}
 	s.p.mu.Lock()
 	p.box.pop(len(p.batch))
-	p.box.sending = false
 	p.box.recovered()
 	s.p.mu.Unlock()
 	s.p.finish(p.batch, err)
@@ -208,7 +207,6 @@ func (s *sender) putBack(p parcel, err error) {
 			zap.Int32("partition", p.box.partition), zap.Error(err))
 	}
 	s.p.stats.retries.Add(1)
-	p.box.sending = false
 	p.box.fail(time.Now(), err)
 	notify(s.p.place)
 }

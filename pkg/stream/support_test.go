@@ -30,12 +30,18 @@ type lab struct {
 	fake    *embedded.Broker // nil on a real Kafka
 }
 
+// testAddrs is where the real Kafka is; nil = there is none.
+func testAddrs() []string {
+	if addrs := os.Getenv("PUSHFLEET_TEST_KAFKA"); addrs != "" {
+		return strings.Split(addrs, ",")
+	}
+	return nil
+}
+
 func newLab(t *testing.T, brokers int) *lab {
 	t.Helper()
 	l := &lab{t: t}
-	if addrs := os.Getenv("PUSHFLEET_TEST_KAFKA"); addrs != "" {
-		l.addrs = strings.Split(addrs, ",")
-	} else {
+	if l.addrs = testAddrs(); l.addrs == nil {
 		l.fake = startFake(t, embedded.Config{Brokers: brokers})
 		l.addrs = []string{l.fake.Addr()}
 	}

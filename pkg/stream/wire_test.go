@@ -285,6 +285,9 @@ func TestScanOfRanges(t *testing.T) {
 	if err := l.cluster.Scan(t.Context(), "absent-"+topic, nil, nil); !errors.Is(err, ErrNoTopic) {
 		t.Errorf("of a topic that does not exist: %v", err)
 	}
+	if err := l.cluster.Scan(t.Context(), topic, []Range{{3, 0, 1}}, nil); err == nil {
+		t.Error("of a partition that does not exist: no error")
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := l.cluster.Scan(ended, topic, nil, nil); err == nil {
