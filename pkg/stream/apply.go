@@ -125,17 +125,32 @@ type Applied struct {
 // ends, and may be called again and by several at once.
 func (c *Cluster) Apply(ctx context.Context, l Layout) (Applied, error) {
 	l.Partitions, l.Replication = cmp.Or(l.Partitions, 4), cmp.Or(l.Replication, 1)
+	var created []string
+	for {
+		done, err := c.apply(ctx, l)
+		created = append(created, done.Created...)
+		if err == nil || !heals(err) || !sleep(ctx, topicWait) {
+			done.Created = created
+			return done, err
+		}
+	}
+}
+
+// heals says whether an error can go away by itself: everything but a broker's refusal.
+func heals(err error) bool {
+	var code kafka.Error
+	return !errors.As(err, &code) || code.Temporary() || code == kafka.BrokerNotAvailable
+}
+
+func (c *Cluster) apply(ctx context.Context, l Layout) (Applied, error) {
 	topics := l.All()
 	names := make([]string, len(topics))
 	for i, t := range topics {
 		names[i] = t.Name
 	}
 	m, err := c.metadata(ctx, names)
-	for err != nil {
-		if !sleep(ctx, topicWait) {
-			return Applied{}, err
-		}
-		m, err = c.metadata(ctx, names)
+	if err != nil {
+		return Applied{}, err
 	}
 	var done Applied
 	var missing, present []Topic

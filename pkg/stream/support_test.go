@@ -84,17 +84,12 @@ func (l *lab) topic(partitions int, settings ...kafka.ConfigEntry) string {
 
 func (l *lab) create(name string, partitions int, settings ...kafka.ConfigEntry) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
-	defer cancel()
-	res, err := l.cluster.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
-		{Topic: name, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: settings},
-	}})
-	if err == nil {
-		err = res.Errors[name]
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	eventually(l.t, "the topic is created", func() bool { // a broker that has just come may not be known yet
+		res, err := l.cluster.client.CreateTopics(l.t.Context(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
+			{Topic: name, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: settings},
+		}})
+		return err == nil && res.Errors[name] == nil
+	})
 }
 
 func (l *lab) publisher() *Publisher {
