@@ -145,11 +145,15 @@ func (g *generation) drain(stopHandling func(), dispatched <-chan struct{}, comm
 		}
 	}
 	abandoned := 0
+	g.mu.Lock()
 	for _, p := range g.all {
 		if p.win != nil {
 			abandoned += p.win.close()
+			offset, _ := p.win.uncommitted()
+			g.source.acknowledged(p.topicPartition, offset)
 		}
 	}
+	g.mu.Unlock()
 	if abandoned > 0 {
 		g.source.stats.abandoned.Add(uint64(abandoned))
 		g.source.log.Warn("drain ran out of time: records will be read again", zap.Int("records", abandoned))

@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestRevokeLosesNothingAndRepeatsLittle(t *testing.T) {
@@ -238,4 +241,29 @@ func TestMissingTopicIsWaitedForWithoutJoining(t *testing.T) {
 	}
 	l.create(late, 1)
 	eventually(t, "it reads once the topic exists", func() bool { return len(m.all()) == 1 && m.Ready() == nil })
+}
+
+func TestWhatWasAcknowledgedIsNotRepeatedAfterALostCommit(t *testing.T) {
+	t.Parallel()
+	l := newFakeLab(t, 1)
+	topic := l.topic(2)
+	p := l.publisher()
+	l.publish(p, topic, 0, numbered(0, 100)...)
+	l.publish(p, topic, 1, numbered(0, 100)...)
+	commits := l.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorNotAvailable, Count: -1})
+	m := l.run(SourceConfig{Group: "lost", Lanes: []Lane{{Topics: []string{topic}}}}, nil)
+	eventually(t, "all is read", func() bool { n, _ := m.InFlight(); return len(m.all()) == 200 && n == 0 })
+	l.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
+	eventually(t, "it has joined again", func() bool { return m.Stats().Generations == 2 })
+	commits.Remove()
+	l.publish(p, topic, 0, "new")
+	eventually(t, "the commit is made up for", func() bool {
+		return cmp.Equal(map[int32]int64{0: 101, 1: 100}, l.committedOffsets("lost", topic, 2))
+	})
+	if got := len(m.all()); got != 201 {
+		t.Errorf("%d records were read, want each of 201 once", got)
+	}
+	if m.Stats().CommitErrors == 0 {
+		t.Error("no commit failed")
+	}
 }

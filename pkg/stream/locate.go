@@ -152,11 +152,11 @@ func (g *generation) locateTopic(ctx context.Context, topic string, partitions [
 		case p.outOfRange:
 			g.reset(p, b)
 		case p.assigned >= 0:
-			p.offset = p.assigned
+			p.offset = g.source.resume(p.topicPartition, p.assigned)
 		case ok:
-			p.offset = start
+			p.offset = g.source.resume(p.topicPartition, start)
 		default:
-			p.offset = b.first
+			p.offset = g.source.resume(p.topicPartition, b.first)
 		}
 		p.win = newWindow(p.offset, g.source.cfg.PartitionWindow, p.lane)
 		p.located = true

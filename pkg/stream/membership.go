@@ -141,3 +141,19 @@ func (s *Source) setCurrent(g *generation) {
 	defer s.mu.Unlock()
 	s.current, s.idle = g, errNotJoined
 }
+
+// acknowledged remembers where a generation ended on a partition.
+func (s *Source) acknowledged(tp topicPartition, offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done[tp] = offset
+}
+
+// resume is where to go on at a partition that the group says is at offset. What this process has acknowledged needs no
+// repeating, whoever owned the partition since, even where the commit failed: a coordinator that dies takes seconds to
+// be replaced, and all that was read in them would be read again.
+func (s *Source) resume(tp topicPartition, offset int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(offset, s.done[tp])
+}

@@ -58,8 +58,9 @@ type Source struct {
 	handling chan struct{} // held while handle runs: generations overlap while one drains
 
 	mu      sync.Mutex
-	current *generation // nil while there is none
-	idle    error       // why there is none
+	done    map[topicPartition]int64 // up to where this process has acknowledged everything
+	current *generation              // nil while there is none
+	idle    error                    // why there is none
 }
 
 // counters are the parts of SourceStats that are counted.
@@ -113,6 +114,7 @@ func (c *Cluster) NewSource(cfg SourceConfig) (*Source, error) {
 		meter:    newMeter(cfg.MaxRecords, cfg.MaxBytes, cfg.Budget, weights),
 		log:      c.log.With(zap.String("group", cfg.Group)),
 		handling: make(chan struct{}, 1),
+		done:     map[topicPartition]int64{},
 		idle:     errNotJoined,
 	}, nil
 }
