@@ -42,7 +42,7 @@ func TestRequestsLeaveOutWhatCannotBeRead(t *testing.T) {
 			p.offset, p.needs = 1, 2<<30
 		}, planPartial, 2},
 		"its next record fits an idle lane only": {func(_ *fetcher, p *partition) { p.needs = 2 << 30 }, planFull, 3},
-		"no room in the lane": {func(f *fetcher, p *partition) {
+		"no room in the lane": {func(f *fetcher, _ *partition) {
 			f.lane.usage.take(1 << 30)
 		}, planStarved, 0},
 	}

@@ -90,7 +90,7 @@ func newGeneration(s *Source, group *kafka.Generation, handle func(context.Conte
 // run lives until the generation is revoked or stop ends, and then drains and commits. While stop drains, the caller
 // keeps the membership alive.
 func (g *generation) run(revoked, stop context.Context) {
-	fetching, stopFetching := context.WithCancel(context.Background())
+	fetching, stopFetching := context.WithCancel(context.WithoutCancel(stop))
 	handling, stopHandling := context.WithCancel(context.WithoutCancel(stop))
 	defer stopHandling()
 	g.wg.Go(func() { g.placeLoop(fetching) })

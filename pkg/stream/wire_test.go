@@ -150,7 +150,7 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzParseFetch(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, int16(11))
-	f.Fuzz(func(t *testing.T, b []byte, version int16) {
+	f.Fuzz(func(_ *testing.T, b []byte, version int16) {
 		_, _ = parseFetch(b, 4+version&7)
 	})
 }
