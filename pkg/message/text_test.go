@@ -65,6 +65,8 @@ func TestShown(t *testing.T) {
 		{"custom without Desc has no text", alice, noDesc, "", shown{ext: "go://1", sound: "c.caf", androidSound: "c.caf"}},
 		{"custom that asks for silence", alice, `[{"MsgType":"TIMCustomElem","MsgContent":{"Desc":"d","Sound":"push.no_sound"}}]`, "", shown{body: "Alice:d", sound: push.SoundSilent, androidSound: push.SoundSilent}},
 		{"elements join without separator", alice, `[{"MsgType":"TIMTextElem","MsgContent":{"Text":"look"}},{"MsgType":"TIMFaceElem","MsgContent":{}},{"MsgType":"TIMImageElem"}]`, "", shown{body: "Alice:look[Face][Image]"}},
+		{"content is not its neighbour's", alice, `[{"MsgType":"TIMTextElem","MsgContent":{"Text":"a"}},{"MsgType":"TIMTextElem"}]`, "", shown{body: "Alice:a"}},
+		{"null content is none", alice, `[{"MsgType":"TIMTextElem","MsgContent":null},{"MsgType":"TIMFaceElem","MsgContent":null}]`, "", shown{body: "Alice:[Face]"}},
 		{"content before type", alice, `[{"MsgContent":{"Text":"hello"},"MsgType":"TIMTextElem"}]`, "", shown{body: "Alice:hello"}},
 		{"of several custom elements the first that says it", alice, `[{"MsgType":"TIMCustomElem","MsgContent":{"Desc":"a","Ext":""}},{"MsgType":"TIMCustomElem","MsgContent":{"Desc":"b","Ext":"2","Sound":"s2"}},{"MsgType":"TIMCustomElem","MsgContent":{"Desc":"c","Ext":"3","Sound":"s3"}}]`, "", shown{body: "Alice:abc", ext: "2", sound: "s2", androidSound: "s2"}},
 		{"an unknown element gives no text", alice, unknown, "", shown{}},
