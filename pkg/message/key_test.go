@@ -130,7 +130,8 @@ func TestClaimWithoutRandom(t *testing.T) {
 		}
 		return key
 	}
-	if claim(1) != claim(1) || claim(1) == claim(2) {
+	first, again, other := claim(1), claim(1), claim(2)
+	if first != again || first == other {
 		t.Error("the claim is not on the origin")
 	}
 }
