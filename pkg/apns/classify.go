@@ -1,0 +1,108 @@
+package apns
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sideshow/apns2"
+	"golang.org/x/net/http2"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// answer is what came of one request.
+type answer struct {
+	status     int           // 0 = none came
+	reason     string        // Apple's word; "" = none, or nothing that looks like one
+	since      time.Time     // with 410: when the token was known to be dead; zero = not said
+	retryAfter time.Duration // 0 = not said
+	err        error         // where status is 0
+	sent       bool          // the payload may have left
+}
+
+// Reasons that apns2 does not name.
+const (
+	reasonUnrelatedKeyID = "UnrelatedKeyIdInToken"
+)
+
+// classify says what an answer means, over status, reason and error, and nothing else. A reason that is not listed
+// counts by its status.
+func classify(a answer) push.Outcome {
+	if a.status == 0 {
+		return classifyError(a)
+	}
+	o := push.Outcome{Answer: a.text(), RetryAfter: a.retryAfter}
+	set := func(d push.Disposition, r push.Reason, s push.Scope) push.Outcome {
+		o.Disposition, o.Reason, o.Scope = d, r, s
+		return o
+	}
+	switch a.status {
+	case http.StatusOK:
+		return set(push.Delivered, "", push.ScopeDevice)
+	case http.StatusBadRequest:
+		switch a.reason {
+		case apns2.ReasonIdleTimeout:
+			return set(push.Retry, push.ReasonNetwork, push.ScopeDevice)
+		case apns2.ReasonBadDeviceToken:
+			return set(push.DropToken, push.ReasonBadToken, push.ScopeDevice)
+		case apns2.ReasonDeviceTokenNotForTopic:
+			return set(push.DropToken, push.ReasonWrongTopic, push.ScopeDevice)
+		}
+		return set(push.Dead, push.ReasonPayloadRejected, push.ScopeDevice)
+	case http.StatusForbidden:
+		return set(push.Park, push.ReasonCredentialRefused, push.ScopeCredential)
+	case http.StatusGone:
+		o.InvalidSince = a.since
+		return set(push.DropToken, push.ReasonUnregistered, push.ScopeDevice)
+	case http.StatusRequestEntityTooLarge:
+		return set(push.Dead, push.ReasonTooLarge, push.ScopeDevice)
+	case http.StatusTooManyRequests:
+		if a.reason == apns2.ReasonTooManyProviderTokenUpdates {
+			return set(push.Park, push.ReasonCredentialRefused, push.ScopeCredential)
+		}
+		return set(push.Retry, push.ReasonDeviceThrottled, push.ScopeDevice)
+	}
+	if a.status >= 400 && a.status < 500 {
+		return set(push.Dead, push.ReasonPayloadRejected, push.ScopeDevice)
+	}
+	return set(push.Retry, push.ReasonProviderUnavailable, push.ScopeProvider)
+}
+
+func classifyError(a answer) push.Outcome {
+	o := push.Outcome{Disposition: push.Retry, Ambiguous: a.sent, Err: a.err, Scope: push.ScopeProvider}
+	switch {
+	case errors.Is(a.err, context.DeadlineExceeded):
+		o.Reason = push.ReasonTimeout
+	case errors.Is(a.err, context.Canceled), errors.Is(a.err, errClosed): // the fleet's own doing
+		o.Reason, o.Scope = push.ReasonTimeout, push.ScopeDevice
+	case errors.Is(a.err, errSign):
+		o.Disposition, o.Reason, o.Scope = push.Park, push.ReasonCredentialRefused, push.ScopeCredential
+	case a.unprocessed():
+		o.Reason, o.Scope, o.Ambiguous = push.ReasonNetwork, push.ScopeDevice, false
+	case a.sent:
+		o.Reason = push.ReasonAmbiguous
+	default:
+		o.Reason = push.ReasonNetwork
+	}
+	return o
+}
+
+// unprocessed says whether the server has told that it will not look at the request: a stream refused, or above the
+// last one that a connection's end takes in.
+func (a answer) unprocessed() bool {
+	var stream http2.StreamError
+	if errors.As(a.err, &stream) {
+		return stream.Code == http2.ErrCodeRefusedStream
+	}
+	// net/http keeps this error to itself. Should its text change, the outcome is ambiguous, which is safe.
+	return a.err != nil && strings.Contains(a.err.Error(), "graceful shutdown GOAWAY")
+}
+
+// text is the answer as "410 Unregistered".
+func (a answer) text() string {
+	return strings.TrimSpace(strconv.Itoa(a.status) + " " + a.reason)
+}

@@ -1,0 +1,147 @@
+package apns
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// errSign says that no provider token could be made.
+var errSign = errors.New("apns: no provider token")
+
+// exchange is what travels around apns2 with one request: the true payload on its way out; connection, provider token
+// and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts the
+// timestamp to seconds.
+type exchange struct {
+	payload payloadReader
+	conn    *conn
+	bearer  string
+	answer  answer
+}
+
+type exchangeKey struct{}
+
+// transport is the http.RoundTripper under an apns2 client: it adds the provider token, puts the true payload in place
+// and reads the answer.
+type transport struct {
+	pool   *pool
+	signer *signer
+}
+
+// RoundTrip is called by apns2 through http.Client, with an exchange in the request's context.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return nil, errors.New("apns: a request without an exchange")
+	}
+	if r.Body != nil {
+		r.Body.Close() // apns2's placeholder
+	}
+	response, err := t.exchange(r, x)
+	if err != nil {
+		x.answer = answer{err: err, sent: x.payload.begun()}
+		return nil, err
+	}
+	return response, nil
+}
+
+func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, err error) {
+	if x.bearer, err = t.signer.bearer(); err != nil {
+		return nil, errors.Join(errSign, err)
+	}
+	if x.conn, err = t.pool.acquire(r.Context()); err != nil {
+		return nil, err
+	}
+	defer func() { t.pool.release(x.conn, err == nil, err) }()
+
+	// apns2 makes a request for each push, so its headers are nobody else's.
+	out := r.WithContext(r.Context())
+	out.Header["Authorization"] = []string{"bearer " + x.bearer}
+	out.Body, out.GetBody, out.ContentLength = &x.payload, nil, x.payload.size()
+	response, err := x.conn.client.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	x.answer = readAnswer(response)
+	response.Body = http.NoBody
+	return response, nil
+}
+
+// maxAnswer bounds what is read of an answer's body: Apple's are below 100 bytes.
+const maxAnswer = 4096
+
+func readAnswer(response *http.Response) answer {
+	a := answer{status: response.StatusCode, sent: true}
+	if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 31); err == nil {
+		a.retryAfter = time.Duration(seconds) * time.Second
+	}
+	if response.StatusCode == http.StatusOK {
+		return a
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return a // the status is known; a reason cut short is none
+	}
+	var said struct {
+		Reason    string `json:"reason"`
+		Timestamp int64  `json:"timestamp"` // ms
+	}
+	_ = json.Unmarshal(body, &said) // a proxy's HTML has no reason, and a wrong type leaves the other field
+	if isReason(said.Reason) {
+		a.reason = said.Reason
+	}
+	if said.Timestamp > 0 {
+		a.since = time.UnixMilli(said.Timestamp)
+	}
+	return a
+}
+
+// isReason keeps out of logs and records whatever is not a short word.
+func isReason(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return len(s) <= 64
+}
+
+// payloadReader is a request's body that knows whether a byte of it was taken. HTTP/2 sends it after the headers, so as
+// long as it was not, the server has no whole request.
+type payloadReader struct {
+	content bytes.Reader
+	state   atomic.Int32
+}
+
+const (
+	payloadUntouched = iota
+	payloadBegun
+	payloadWithheld // closed before it was begun: it never will be
+)
+
+func (p *payloadReader) set(content []byte) { p.content.Reset(content) }
+
+func (p *payloadReader) size() int64 { return p.content.Size() }
+
+func (p *payloadReader) begun() bool { return p.state.Load() == payloadBegun }
+
+// Read is called by the HTTP/2 connection's goroutine, which may outlive the request's.
+func (p *payloadReader) Read(b []byte) (int, error) {
+	if !p.state.CompareAndSwap(payloadUntouched, payloadBegun) && p.state.Load() == payloadWithheld {
+		return 0, context.Canceled
+	}
+	return p.content.Read(b)
+}
+
+// Close ends the body. Called before begun is asked, it makes sure that the answer stays true.
+func (p *payloadReader) Close() error {
+	p.state.CompareAndSwap(payloadUntouched, payloadWithheld)
+	return nil
+}

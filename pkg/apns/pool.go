@@ -1,0 +1,304 @@
+package apns
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	// dialTimeout bounds a connection's set-up, TLS included.
+	dialTimeout = 10 * time.Second
+	// pingAfter is how long a connection may be silent before it is pinged, and pingTimeout how long an answer may take:
+	// a peer that vanished is noticed after 30 s.
+	pingAfter   = 15 * time.Second
+	pingTimeout = 15 * time.Second
+	// spread is how many requests a connection carries before another one is opened beside it.
+	spread = 100
+	// A connection that could not be set up is tried again after 0.1 to 5 s: Apple takes rapid reconnecting for an attack.
+	firstRedial, lastRedial = 100 * time.Millisecond, 5 * time.Second
+	// replaceEvery bounds how often a connection is replaced because of what the server said on it.
+	replaceEvery = time.Minute
+)
+
+// pool holds the connections of one credential: Apple binds a connection to the first key that is used on it. A request
+// is only started where a stream is free, so the server's limit is never exceeded. A new connection carries one request
+// until the first answer, because Apple allows one stream until it has seen a valid token; and one connection is opened
+// at a time, so a cold start does not become a stampede. Safe for concurrent use.
+type pool struct {
+	address   string // host:port
+	transport *http.Transport
+	limit     int // of connections
+	waiting   waiters
+
+	ctx   context.Context // of dialing; ends with close
+	stop  context.CancelFunc
+	dials sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	conns    []*conn            // may take requests
+	alive    map[*conn]struct{} // those, and the ones that only finish what they carry
+	dialing  bool
+	redial   *backoff.ExponentialBackOff
+	redialAt time.Time // until then dialing fails with dialErr
+	dialErr  error
+	replaced time.Time
+}
+
+// conn is one connection; its fields are under the pool's lock.
+type conn struct {
+	client   *http.ClientConn
+	inFlight int
+	most     int  // inFlight has been: the server's limit is not below, unless it shrank
+	answered bool // the first answer came
+	retired  bool // takes no requests any more
+}
+
+func newPool(address string, roots *x509.CertPool, limit int) *pool {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	redial := backoff.NewExponentialBackOff()
+	redial.InitialInterval, redial.MaxInterval = firstRedial, lastRedial
+	ctx, stop := context.WithCancel(context.Background())
+	return &pool{
+		address: address,
+		transport: &http.Transport{
+			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSClientConfig: &tls.Config{
+				RootCAs:          roots,
+				MinVersion:       tls.VersionTLS12,
+				VerifyConnection: wantHTTP2,
+			},
+			TLSHandshakeTimeout: dialTimeout,
+			Protocols:           protocols,
+			DisableCompression:  true,
+			HTTP2: &http.HTTP2Config{
+				SendPingTimeout:  pingAfter,
+				PingTimeout:      pingTimeout,
+				WriteByteTimeout: pingTimeout,
+			},
+		},
+		limit:  limit,
+		ctx:    ctx,
+		stop:   stop,
+		alive:  make(map[*conn]struct{}),
+		redial: redial,
+	}
+}
+
+func wantHTTP2(state tls.ConnectionState) error {
+	if state.NegotiatedProtocol != "h2" {
+		return errors.New("the server does not speak HTTP/2")
+	}
+	return nil
+}
+
+// acquire returns a connection with a stream reserved for the caller, who has to use it in one RoundTrip and then to
+// release the connection. It waits until ctx ends, or a connection can't be set up.
+func (p *pool) acquire(ctx context.Context) (*conn, error) {
+	defer p.waiting.wake() // one that leaves the queue lets the next one look
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if c, err := p.try(); c != nil || err != nil {
+			return c, err
+		}
+		woken := p.waiting.add()
+		if c, err := p.try(); c != nil || err != nil { // what changed before the caller was in the queue
+			p.waiting.remove(woken)
+			return c, err
+		}
+		select {
+		case <-woken:
+		case <-ctx.Done():
+			p.waiting.remove(woken)
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// try returns neither connection nor error where the caller has to wait.
+func (p *pool) try() (*conn, error) {
+	p.mu.Lock()
+	var unused []*conn
+	defer func() {
+		p.mu.Unlock()
+		closeAll(unused)
+	}()
+	if p.closed {
+		return nil, errClosed
+	}
+	slices.SortStableFunc(p.conns, func(a, b *conn) int { return a.inFlight - b.inFlight })
+	var found *conn
+	for _, c := range slices.Clone(p.conns) {
+		if !c.answered && c.inFlight > 0 {
+			continue
+		}
+		if c.reserve() {
+			found = c
+			break
+		}
+		if c.goingAway() {
+			unused = append(unused, p.retireLocked(c)...)
+		}
+	}
+	if found == nil || found.inFlight >= spread {
+		if err := p.growLocked(); err != nil && found == nil && len(p.conns) == 0 {
+			return nil, err
+		}
+	}
+	if found != nil {
+		found.inFlight++
+		found.most = max(found.most, found.inFlight)
+	}
+	return found, nil
+}
+
+func (c *conn) reserve() bool { return c.client.Reserve() == nil }
+
+// goingAway tells a connection that takes no more requests, because the server said so or because it broke, from one
+// whose streams are all in use. The latter takes one as long as it has fewer than it has had. Where the server's limit
+// shrank the two look alike: the connection is then replaced, and carries what it has to its end.
+func (c *conn) goingAway() bool {
+	if c.client.InFlight() >= max(c.most, 1) {
+		return false
+	}
+	if c.reserve() { // a stream ended since the first try
+		c.client.Release()
+		return false
+	}
+	return true
+}
+
+// growLocked starts to open a connection where there may be one more. The error is that of a set-up that failed so
+// recently that it is not tried again yet.
+func (p *pool) growLocked() error {
+	if p.dialing || len(p.conns) >= p.limit || slices.ContainsFunc(p.conns, func(c *conn) bool { return !c.answered }) {
+		return nil
+	}
+	if time.Now().Before(p.redialAt) {
+		return p.dialErr
+	}
+	p.dialing = true
+	p.dials.Go(p.dial)
+	return nil
+}
+
+func (p *pool) dial() {
+	ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
+	defer cancel()
+	client, err := p.transport.NewClientConn(ctx, "https", p.address)
+	p.mu.Lock()
+	p.dialing = false
+	closed := p.closed
+	switch {
+	case err != nil:
+		p.failedLocked("connect", err)
+	case !closed:
+		c := &conn{client: client}
+		client.SetStateHook(func(*http.ClientConn) { p.waiting.wake() })
+		p.conns = append(p.conns, c)
+		p.alive[c] = struct{}{}
+	}
+	p.mu.Unlock()
+	if err == nil && closed {
+		client.Close()
+	}
+	p.waiting.wake()
+}
+
+// failedLocked keeps the next set-up waiting. Those who get the error only see its text: a deadline of the set-up is
+// not one of theirs.
+func (p *pool) failedLocked(doing string, err error) {
+	p.dialErr = errors.New(doing + ": " + err.Error())
+	p.redialAt = time.Now().Add(p.redial.NextBackOff())
+}
+
+// release is told how the one RoundTrip of an acquired connection ended. A connection whose first request got no answer
+// is given up, as one that could not be set up.
+func (p *pool) release(c *conn, answered bool, err error) {
+	p.mu.Lock()
+	var unused []*conn
+	c.inFlight--
+	switch {
+	case answered && !c.answered:
+		c.answered = true
+		p.redial.Reset()
+	case !answered && !c.answered && !c.retired && !errors.Is(err, context.Canceled):
+		p.failedLocked("first request of a connection", err)
+		unused = p.retireLocked(c)
+	}
+	if c.retired && c.inFlight == 0 {
+		delete(p.alive, c)
+		unused = append(unused, c)
+	}
+	p.mu.Unlock()
+	closeAll(unused)
+	p.waiting.wake()
+}
+
+// replace retires a connection on which the server refused a token, and says whether the request may be tried again, on
+// another one. It is not where a connection was replaced less than a minute ago and this is another one.
+func (p *pool) replace(c *conn) bool {
+	p.mu.Lock()
+	var unused []*conn
+	again := c.retired
+	if now := time.Now(); !again && now.Sub(p.replaced) >= replaceEvery {
+		p.replaced = now
+		unused = p.retireLocked(c)
+		again = true
+	}
+	p.mu.Unlock()
+	closeAll(unused)
+	return again
+}
+
+// retireLocked takes a connection out of use, and returns it where it carries nothing any more.
+func (p *pool) retireLocked(c *conn) []*conn {
+	c.retired = true
+	p.conns = slices.DeleteFunc(p.conns, func(other *conn) bool { return other == c })
+	if c.inFlight > 0 {
+		return nil
+	}
+	if _, open := p.alive[c]; !open {
+		return nil
+	}
+	delete(p.alive, c)
+	return []*conn{c}
+}
+
+// close cuts every connection; requests on them end with an error.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.stop()
+	var open []*conn
+	for c := range p.alive {
+		c.retired = true
+		open = append(open, c)
+	}
+	clear(p.alive)
+	p.conns = nil
+	p.mu.Unlock()
+	closeAll(open)
+	p.waiting.wake()
+	p.dials.Wait()
+}
+
+// closeAll is called without the pool's lock: closing writes to the network. Its error is about a connection that
+// nobody needs any more.
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		_ = c.client.Close()
+	}
+}

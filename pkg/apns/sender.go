@@ -1,0 +1,183 @@
+package apns
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sideshow/apns2"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// idleWorker is how long a worker waits for the next notification before it ends.
+const idleWorker = 10 * time.Second
+
+// sender is [push.Sender] of one credential. Its workers are started as needed and live on, so that their stacks need
+// not grow anew for each notification.
+type sender struct {
+	topic  string
+	client *apns2.Client
+	pool   *pool
+	signer *signer
+
+	jobs   chan job
+	slots  chan struct{} // one per worker
+	closed chan struct{}
+}
+
+type job struct {
+	ctx     context.Context
+	n       *push.Notification
+	i       int
+	report  func(i int, o push.Outcome)
+	pending *sync.WaitGroup
+}
+
+func (j job) done(o push.Outcome) {
+	defer j.pending.Done()
+	j.report(j.i, o)
+}
+
+func newSender(host, topic string, roots *x509.CertPool, signer *signer, cfg platformConfig) *sender {
+	pool := newPool(dialAddress(host), roots, cfg.Connections)
+	return &sender{
+		topic:  topic,
+		pool:   pool,
+		signer: signer,
+		client: &apns2.Client{
+			Host: host,
+			HTTPClient: &http.Client{
+				Transport:     &transport{pool: pool, signer: signer},
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+		},
+		jobs:   make(chan job),
+		slots:  make(chan struct{}, cfg.Concurrency),
+		closed: make(chan struct{}),
+	}
+}
+
+// dialAddress is host:port of a base address that was checked before.
+func dialAddress(host string) string {
+	u, err := url.Parse(host)
+	if err != nil {
+		return host
+	}
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "443")
+	}
+	return u.Host
+}
+
+// Send delivers a batch; see [push.Sender]. A token that is none of Apple's is dropped without a request.
+func (s *sender) Send(ctx context.Context, batch []*push.Notification, report func(i int, o push.Outcome)) {
+	var pending sync.WaitGroup
+	pending.Add(len(batch))
+	for i, n := range batch {
+		j := job{ctx: ctx, n: n, i: i, report: report, pending: &pending}
+		if err := s.hand(j); err != nil {
+			j.done(classify(answer{err: err}))
+		}
+	}
+	pending.Wait()
+}
+
+// hand gives a job to a worker that is idle, or to a new one, or waits for one.
+func (s *sender) hand(j job) error {
+	select {
+	case s.jobs <- j:
+		return nil
+	default:
+	}
+	select {
+	case s.jobs <- j:
+	case s.slots <- struct{}{}:
+		go s.work(j)
+	case <-j.ctx.Done():
+		return j.ctx.Err()
+	case <-s.closed:
+		return errClosed
+	}
+	return nil
+}
+
+func (s *sender) work(j job) {
+	defer func() { <-s.slots }()
+	idle := time.NewTimer(idleWorker)
+	defer idle.Stop()
+	for {
+		j.done(s.push(j.ctx, j.n))
+		idle.Reset(idleWorker)
+		select {
+		case j = <-s.jobs:
+		case <-idle.C:
+			return
+		case <-s.closed:
+			return
+		}
+	}
+}
+
+func (s *sender) push(ctx context.Context, n *push.Notification) push.Outcome {
+	if err := checkToken(n.Token); err != nil {
+		return push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
+	}
+	r, refused := render(n, s.topic)
+	if refused != nil {
+		return *refused
+	}
+	x := s.exchange(ctx, n.Token, r)
+	if s.again(x) {
+		x = s.exchange(ctx, n.Token, r)
+	}
+	return classify(x.answer)
+}
+
+func (s *sender) exchange(ctx context.Context, token string, r request) *exchange {
+	x := new(exchange)
+	x.payload.set(r.payload)
+	// What apns2 answers is known from the exchange, and its error would quote the token.
+	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), r.notification(token))
+	if err != nil && x.answer.status == 0 && x.answer.err == nil {
+		x.answer.err = errors.New("apns2 made no request")
+	}
+	return x
+}
+
+// again does what an answer asks for besides its outcome, and says whether the notification may be tried once more at
+// once: the server has not processed it, and something is better now.
+func (s *sender) again(x *exchange) bool {
+	a := x.answer
+	switch {
+	case a.status == 0:
+		return x.conn != nil && (!a.sent || a.unprocessed()) && !ended(a.err)
+	case a.status == http.StatusForbidden && a.reason == apns2.ReasonExpiredProviderToken:
+		return s.signer.expired(x.bearer) && s.pool.replace(x.conn)
+	case a.status == http.StatusForbidden && a.reason == reasonUnrelatedKeyID,
+		a.status == http.StatusBadRequest && a.reason == apns2.ReasonIdleTimeout:
+		return s.pool.replace(x.conn)
+	case a.status == http.StatusTooManyRequests && a.reason == apns2.ReasonTooManyProviderTokenUpdates:
+		s.signer.tooManyUpdates(x.bearer)
+	}
+	return false
+}
+
+// ended says whether the caller or the driver ended the request.
+func ended(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errClosed)
+}
+
+// close cuts the connections and returns when no worker is left.
+func (s *sender) close() {
+	close(s.closed)
+	s.pool.close()
+	for range cap(s.slots) {
+		s.slots <- struct{}{}
+	}
+}
