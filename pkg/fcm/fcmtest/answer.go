@@ -49,7 +49,7 @@ type fieldViolation struct {
 	Description string `json:"description"`
 }
 
-func (f failure) write(w http.ResponseWriter) {
+func (f *failure) write(w http.ResponseWriter) {
 	body := errorBody{Code: f.status, Message: f.message, Status: f.state}
 	if f.code != "" {
 		body.Details = append(body.Details, detail{Type: typeFcmError, ErrorCode: f.code})
@@ -66,7 +66,7 @@ func (f failure) write(w http.ResponseWriter) {
 }
 
 // reason is the failure's word in the ledger.
-func (f failure) reason() string {
+func (f *failure) reason() string {
 	if f.code != "" {
 		return f.code
 	}
@@ -96,40 +96,40 @@ func stateOf(status int) string {
 
 // The simulator's own answers.
 
-func unauthenticated() failure {
-	return failure{
+func unauthenticated() *failure {
+	return &failure{
 		status: http.StatusUnauthorized, state: stateOf(http.StatusUnauthorized),
 		message: "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.",
 	}
 }
 
-func forbidden(project string) failure {
-	return failure{
+func forbidden(project string) *failure {
+	return &failure{
 		status: http.StatusForbidden, state: stateOf(http.StatusForbidden),
 		message: "Permission 'cloudmessaging.messages.create' denied on resource '//cloudresourcemanager.googleapis.com/projects/" + project + "'.",
 	}
 }
 
-func notFound() failure {
-	return failure{status: http.StatusNotFound, state: stateOf(http.StatusNotFound), message: "Requested entity was not found."}
+func notFound() *failure {
+	return &failure{status: http.StatusNotFound, state: stateOf(http.StatusNotFound), message: "Requested entity was not found."}
 }
 
-func unregistered() failure {
+func unregistered() *failure {
 	f := notFound()
 	f.code = codeUnregistered
 	f.message = "NotRegistered"
 	return f
 }
 
-func invalidToken() failure {
-	return failure{
+func invalidToken() *failure {
+	return &failure{
 		status: http.StatusBadRequest, state: stateOf(http.StatusBadRequest), code: codeInvalidArgument,
 		message: "The registration token is not a valid FCM registration token",
 	}
 }
 
-func rejected(v *violation) failure {
-	return failure{
+func rejected(v *violation) *failure {
+	return &failure{
 		status: http.StatusBadRequest, state: stateOf(http.StatusBadRequest),
 		message: v.problem, field: v.field, violated: true,
 	}
@@ -137,8 +137,8 @@ func rejected(v *violation) failure {
 
 // scripted shapes an answer as FCM would: a reason is an FcmError unless it is one of Google's general words, which
 // come without one.
-func scripted(status int, reason string, retryAfter int) failure {
-	f := failure{status: status, state: stateOf(status), code: reason, message: "scripted", retryAfter: retryAfter}
+func scripted(status int, reason string, retryAfter int) *failure {
+	f := &failure{status: status, state: stateOf(status), code: reason, message: "scripted", retryAfter: retryAfter}
 	switch {
 	case reason == InvalidToken:
 		f = invalidToken()

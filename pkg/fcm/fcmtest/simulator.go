@@ -177,84 +177,96 @@ func (s *Simulator) serveSend(w http.ResponseWriter, r *http.Request, project st
 		return // the client went away, or sends what no message can be
 	}
 	req, invalid := s.parse(body)
-	entry := pushtest.Entry{Platform: Platform, Token: req.token, Headers: headers(r), Body: req.message}
+	refusal, reset := s.decide(r, project, req, invalid)
+	id := "fake_message_id"
+	if !req.validateOnly {
+		id = s.messageID()
+	}
+	name := "projects/" + project + "/messages/" + id
+	if !req.validateOnly {
+		s.record(r, body, req, refusal, reset, name)
+	}
+	switch {
+	case reset:
+		panic(http.ErrAbortHandler) // resets the stream
+	case refusal != nil:
+		refusal.write(w)
+	default:
+		writeJSON(w, http.StatusOK, map[string]string{"name": name})
+	}
+}
+
+// decide says what a request gets: a refusal, nil for a message's name, or the reset of its stream.
+func (s *Simulator) decide(r *http.Request, project string, req *request, invalid *violation) (_ *failure, reset bool) {
+	if refusal := s.authorize(r, project); refusal != nil {
+		return refusal, false
+	}
+	if invalid != nil {
+		return rejected(invalid), false
+	}
+	if req.validateOnly {
+		return s.checkToken(req.token), false
+	}
+	answer, _ := s.control.Script.Next(req.token)
+	wait(r, s.latency+answer.Delay())
+	switch {
+	case answer.Status == 0 && answer.Reason == pushtest.ReasonReset:
+		return nil, true
+	case answer.Status == 0:
+		return s.checkToken(req.token), false
+	case answer.Status == http.StatusOK:
+		return nil, false
+	default:
+		return scripted(answer.Status, answer.Reason, answer.RetryAfter), false
+	}
+}
+
+// record writes a request into the ledger.
+func (s *Simulator) record(r *http.Request, body []byte, req *request, refusal *failure, reset bool, name string) {
+	entry := pushtest.Entry{
+		Time: s.now(), Platform: Platform, Token: req.token, Headers: headers(r), Body: req.message,
+	}
 	if req.message == nil {
 		entry.Body = body
 	}
-	record := func(status int, reason, id string) {
-		entry.Time, entry.Status, entry.Reason, entry.ID = s.now(), status, reason, id
-		s.control.Ledger.Add(entry)
-	}
-	refuse := func(f failure) {
-		if !req.validateOnly {
-			record(f.status, f.reason(), "")
-		}
-		f.write(w)
-	}
-
-	if f, refused := s.authorize(r, project); refused {
-		refuse(f)
-		return
-	}
-	if invalid != nil {
-		refuse(rejected(invalid))
-		return
-	}
-	if req.validateOnly {
-		if f, refused := s.checkToken(req.token); refused {
-			refuse(f)
-			return
-		}
-		writeJSON(w, http.StatusOK, map[string]string{"name": messageName(project, "fake_message_id")})
-		return
-	}
-	answer, isScripted := s.control.Script.Next(req.token)
-	wait(r, s.latency+answer.Delay())
 	switch {
-	case isScripted && answer.Status == 0 && answer.Reason == pushtest.ReasonReset:
-		record(0, answer.Reason, "")
-		panic(http.ErrAbortHandler) // resets the stream
-	case isScripted && answer.Status != 0 && answer.Status != http.StatusOK:
-		refuse(scripted(answer.Status, answer.Reason, answer.RetryAfter))
-		return
-	case !isScripted || answer.Status == 0:
-		if f, refused := s.checkToken(req.token); refused {
-			refuse(f)
-			return
-		}
+	case reset:
+		entry.Reason = pushtest.ReasonReset
+	case refusal != nil:
+		entry.Status, entry.Reason = refusal.status, refusal.reason()
+	default:
+		entry.Status, entry.ID = http.StatusOK, name
 	}
-	name := messageName(project, s.messageID())
-	record(http.StatusOK, "", name)
-	writeJSON(w, http.StatusOK, map[string]string{"name": name})
+	s.control.Ledger.Add(entry)
 }
 
 // authorize checks the access token and that its account may send for the project.
-func (s *Simulator) authorize(r *http.Request, project string) (failure, bool) {
+func (s *Simulator) authorize(r *http.Request, project string) *failure {
 	allowed, ok := s.oauth.bearer(r)
 	switch {
 	case !ok:
-		return unauthenticated(), true
+		return unauthenticated()
 	case allowed.project == project:
-		return failure{}, false
+		return nil
 	case s.oauth.knows(project):
-		return forbidden(project), true
+		return forbidden(project)
 	default:
-		return notFound(), true
+		return notFound()
 	}
 }
 
 // checkToken refuses a registration token that is none, or of an app that was uninstalled.
-func (s *Simulator) checkToken(token string) (failure, bool) {
+func (s *Simulator) checkToken(token string) *failure {
 	notPrintable := func(c rune) bool { return c <= ' ' || c > '~' }
 	if strings.ContainsFunc(token, notPrintable) {
-		return invalidToken(), true
+		return invalidToken()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, gone := s.unregistered[token]; gone {
-		return unregistered(), true
+		return unregistered()
 	}
-	return failure{}, false
+	return nil
 }
 
 // messageID is unique among the simulators that a test starts one after the other.
@@ -264,8 +276,6 @@ func (s *Simulator) messageID() string {
 	s.messages++
 	return fmt.Sprintf("0:%d%%%08x", s.now().UnixMicro(), s.messages)
 }
-
-func messageName(project, id string) string { return "projects/" + project + "/messages/" + id }
 
 // wait ends early where the client goes away. Its message counts all the same: what FCM has accepted it delivers,
 // whether the sender waits for the answer or not.

@@ -1,0 +1,183 @@
+package fcm_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+	"go.uber.org/goleak"
+
+	"github.com/pushfleet/pushfleet/pkg/fcm"
+	"github.com/pushfleet/pushfleet/pkg/fcm/fcmtest"
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const project = "demo-project"
+
+// now is the clock of every driver here: that of the examples in the contracts.
+var now = time.Unix(1790000000, 0)
+
+// block is a section of a configuration.
+type block struct {
+	path   string
+	values map[string]any
+}
+
+func (b block) Path() string { return b.path }
+
+func (b block) Decode(v any) error {
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: v, TagName: "koanf", ErrorUnused: true})
+	if err != nil {
+		return err
+	}
+	if err := decoder.Decode(b.values); err != nil {
+		return fmt.Errorf("%s: %w", b.path, err)
+	}
+	return nil
+}
+
+// settings has one app, demo, with one credential, demo-android.
+func settings(platform, app, credential map[string]any) push.Settings {
+	return push.Settings{
+		Dir:   ".",
+		Block: block{"fcm", platform},
+		Apps: map[string]push.AppSettings{"demo": {
+			Block:       block{"apps.demo.fcm", app},
+			Credentials: map[string]push.Block{"demo-android": block{"apps.demo.credentials.demo-android", credential}},
+		}},
+		Now: func() time.Time { return now },
+	}
+}
+
+var anyKey = map[string]any{"platform": "fcm", "service_account_file": "sa.json"}
+
+func open(t *testing.T, s push.Settings) push.Driver {
+	t.Helper()
+	driver, err := fcm.Open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := driver.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return driver
+}
+
+// account is one throw-away account for all tests: its key takes long to make.
+var account = sync.OnceValues(func() (map[string]any, error) {
+	data, err := fcmtest.NewServiceAccount(project, "https://localhost/token")
+	if err != nil {
+		return nil, err
+	}
+	var file map[string]any
+	return file, json.Unmarshal(data, &file)
+})
+
+// accountJSON is the account with other values.
+func accountJSON(t *testing.T, values map[string]any) []byte {
+	t.Helper()
+	original, err := account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := make(map[string]any)
+	for key, value := range original {
+		file[key] = value
+	}
+	for key, value := range values {
+		file[key] = value
+	}
+	data, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// world is a simulator and a driver that talks to it.
+type world struct {
+	*fcmtest.Simulator
+	driver push.Driver
+	sender push.Sender
+}
+
+func newWorld(t *testing.T, cfg fcmtest.Config, platform map[string]any) *world {
+	t.Helper()
+	simulator, err := fcmtest.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := simulator.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	file := accountJSON(t, map[string]any{"token_uri": simulator.TokenURI()})
+	if err := simulator.Trust(file); err != nil {
+		t.Fatal(err)
+	}
+	return worldWithKey(t, simulator, platform, file)
+}
+
+func worldWithKey(t *testing.T, simulator *fcmtest.Simulator, platform map[string]any, file []byte) *world {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "sa.json"), file)
+	write(t, filepath.Join(dir, "ca.pem"), simulator.CAPEM())
+	all := map[string]any{"endpoint": simulator.URL(), "ca_file": "ca.pem"}
+	for key, value := range platform {
+		all[key] = value
+	}
+	s := settings(all, nil, anyKey)
+	s.Dir = dir
+	w := &world{Simulator: simulator, driver: open(t, s)}
+	var err error
+	if w.sender, err = w.driver.Sender("demo", "demo-android"); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func write(t *testing.T, file string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hello is the first message of the contracts, for bob-pixel.
+func hello() *push.Notification {
+	return &push.Notification{
+		ID: "9016f4b9-65ec-5c54-b229-c59682517983", App: "demo", User: "bob", Device: "bob-pixel",
+		MsgKey:   "c2c:alice:101_900001_1790000000",
+		Platform: "fcm", Token: "bob-pixel-token", Credential: "demo-android",
+		Body: "Alice:hello", Ext: `{"page":"chat"}`, Thread: "c2c:alice", Badge: 5, Sound: "ding.caf",
+		CollapseID: "9016f4b9-65ec-5c54-b229-c59682517983", Expires: time.Unix(1790604800, 0),
+	}
+}
+
+// leaves takes joined errors apart.
+func leaves(err error) []string {
+	var joined interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &joined):
+		return []string{err.Error()}
+	}
+	var all []string
+	for _, e := range joined.Unwrap() {
+		all = append(all, leaves(e)...)
+	}
+	return all
+}
