@@ -57,8 +57,8 @@ type pool struct {
 // conn is one connection; its fields are under the pool's lock.
 type conn struct {
 	client   *http.ClientConn
-	inFlight int
-	most     int  // inFlight has been: the server's limit is not below, unless it shrank
+	inFlight int  // requests until release; a stream ends a little before
+	most     int  // streams at once so far: the server's limit is not below, unless it shrank
 	answered bool // the first answer came
 	retired  bool // takes no requests any more
 }
@@ -159,7 +159,9 @@ func (p *pool) try() (*conn, error) {
 	}
 	if found != nil {
 		found.inFlight++
-		found.most = max(found.most, found.inFlight)
+		if found.inFlight > found.most {
+			found.most = max(found.most, found.client.InFlight())
+		}
 	}
 	return found, nil
 }

@@ -122,6 +122,26 @@ const (
 	ReasonAttemptsExhausted Reason = "attempts_exhausted"
 )
 
+// Disposition is what a reason leads to; Delivered for "". ReasonBackground and ReasonKilled lead to a push, and so to
+// no disposition: they give Delivered too.
+func (r Reason) Disposition() Disposition {
+	switch r {
+	case "", ReasonBackground, ReasonKilled:
+		return Delivered
+	case ReasonProviderUnavailable, ReasonProviderThrottled, ReasonDeviceThrottled, ReasonNetwork, ReasonTimeout,
+		ReasonAmbiguous, ReasonLeased:
+		return Retry
+	case ReasonCredentialRefused, ReasonCredentialShare:
+		return Park
+	case ReasonUnregistered, ReasonBadToken, ReasonWrongTopic, ReasonSenderMismatch:
+		return DropToken
+	case ReasonInvalidMessage, ReasonTooManyRecipients, ReasonTooLarge, ReasonPayloadRejected, ReasonUnknownApp,
+		ReasonUnknownCredential, ReasonAttemptsExhausted:
+		return Dead
+	}
+	return Filter
+}
+
 // Outcome is what became of one attempt to send one notification.
 type Outcome struct {
 	Disposition  Disposition

@@ -23,6 +23,10 @@ type Message struct {
 	Key, Value []byte // nil = null
 	Headers    []Header
 	Partition  int32 // ByKey: by murmur2 of the key, or in turn where the key is nil
+
+	// PartitionKey takes the key's place where ByKey chooses the partition: a compacted topic keeps the last value of a
+	// key, and may still have to keep several keys on one partition. nil = the key.
+	PartitionKey []byte
 }
 
 // The ends of a message that was not written.
@@ -119,7 +123,11 @@ func (p *Publisher) Publish(ctx context.Context, m Message, done func(error)) {
 		notify(p.place)
 		return
 	}
-	p.enqueue(t.choose(m.Partition, m.Key), o)
+	key := m.Key
+	if m.PartitionKey != nil {
+		key = m.PartitionKey
+	}
+	p.enqueue(t.choose(m.Partition, key), o)
 }
 
 // refuse ends a message that was not queued.

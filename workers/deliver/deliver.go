@@ -1,0 +1,159 @@
+// Package deliver is the worker pool of one platform. Records of its work topics flow in; an attempt is made for each
+// that the registry admits, and what the attempt led to flows out: an event, a retry, parked or dead record, a rejected
+// token. It promises that a record is acknowledged only when its end is durable, that a device's notifications of one
+// lane start in order and one at a time, that no credential has more than its share of sends in flight, and that a slow
+// answer delays nothing but its own device.
+//
+// The way of a record: Handle → the device's line → admit (one pipelined script for many) → the credential's pool →
+// the platform's Sender → settle (publish what follows, mark the notification, write the event, acknowledge).
+package deliver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+	"github.com/pushfleet/pushfleet/workers/outcome"
+)
+
+// Admitter is the registry's side of an attempt; *registry.Registry is one.
+type Admitter interface {
+	Admit(ctx context.Context, requests []registry.AdmitRequest) ([]registry.Admission, error)
+	Settle(ctx context.Context, marks []registry.Mark) error
+}
+
+// Events records outcomes; *outcome.Recorder is one.
+type Events interface {
+	Record(ctx context.Context, e *schemasv1.Event, done func(error))
+}
+
+// Config is what a pool needs to know.
+type Config struct {
+	Platform    push.Platform
+	Topics      stream.Topics
+	Owner       string         // names this process in leases
+	Policy      outcome.Policy // when and how often an attempt is repeated
+	SendTimeout time.Duration  // for one attempt, waiting for a connection included
+	Concurrency int            // sends in flight per credential
+	Share       int            // what one credential may hold waiting, where several are in use
+	Now         func() time.Time
+	Observe     func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
+}
+
+const (
+	leaseMargin  = 5 * time.Second // what may pass between the lease and the send, and after it
+	admitBatch   = 256             // notifications in one pipeline
+	admitters    = 2               // one waits for Redis while the other is built
+	markBatch    = 256
+	markers      = 2
+	redisPause   = 100 * time.Millisecond // between two tries while Redis is away
+	markTries    = 20                     // 2 s; after that the committed offset alone guards against a second push
+	refusedFor   = 30 * time.Second       // a refused credential's records are parked unsent that long, then one batch probes
+	sendBatch    = 100
+	sendBatchMin = 16 // a busy pool starts no smaller batch while more is waiting
+)
+
+// Deliver is the pool. Handle is called by one goroutine; Run must be running.
+type Deliver struct {
+	cfg     Config
+	reg     Admitter
+	senders func(app, credential string) (push.Sender, error)
+	pub     outcome.Publisher
+	events  Events
+	log     *zap.Logger
+
+	lines *lines
+	ready *queue[*item]
+	marks *queue[mark]
+
+	stop  context.Context // ends with Run: what is under way is given up
+	mu    sync.Mutex
+	pools map[credential]*pool
+	sends sync.WaitGroup
+}
+
+// item is one notification on its way.
+type item struct {
+	ctx      context.Context // ends when the attempt must not be started any more
+	rec      *stream.Record
+	n        *push.Notification
+	meta     stream.Meta
+	admitted time.Time
+	next     *item // of the same device and lane
+}
+
+// New returns a Deliver. senders gives the sender of a credential, as push.Driver does.
+func New(cfg Config, reg Admitter, senders func(app, credential string) (push.Sender, error), pub outcome.Publisher, events Events, log *zap.Logger) *Deliver {
+	return &Deliver{cfg: cfg, reg: reg, senders: senders, pub: pub, events: events, log: log,
+		lines: newLines(), ready: newQueue[*item](), marks: newQueue[mark](), pools: map[credential]*pool{}}
+}
+
+// Run works until ctx ends, which is to be after the source has drained; what is still under way is then given up and
+// read again by its next owner. It returns when no goroutine of it is left.
+func (d *Deliver) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for range admitters {
+		wg.Go(func() { d.ready.drain(ctx, admitBatch, func(batch []*item) { d.admit(ctx, batch) }) })
+	}
+	for range markers {
+		wg.Go(func() { d.marks.drain(ctx, markBatch, func(batch []mark) { d.settle(ctx, batch) }) })
+	}
+	wg.Wait()
+	d.sends.Wait()
+}
+
+// Handle takes records in order. It returns at once: the source bounds how many are on their way.
+func (d *Deliver) Handle(ctx context.Context, batch []*stream.Record) {
+	ready := make([]*item, 0, len(batch))
+	for _, rec := range batch {
+		n, meta, err := stream.DecodeWork(rec)
+		if err != nil {
+			d.unreadable(ctx, rec, err)
+			continue
+		}
+		it := &item{ctx: ctx, rec: rec, n: n, meta: meta}
+		if d.lines.enter(it) {
+			ready = append(ready, it)
+		}
+	}
+	d.ready.put(ready...)
+}
+
+// unreadable sends a record that is no notification to the dead topic.
+func (d *Deliver) unreadable(ctx context.Context, rec *stream.Record, cause error) {
+	d.log.Error("unreadable record to the dead topic", zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition),
+		zap.Int64("offset", rec.Offset), zap.Error(cause))
+	d.pub.Publish(ctx, stream.DeadWork(d.cfg.Topics, d.cfg.Platform, rec, push.ReasonInvalidMessage, d.cfg.Now()), func(err error) {
+		if err != nil {
+			d.left(rec, err)
+			return
+		}
+		rec.Ack()
+	})
+}
+
+// left says that a record was not settled; it is read again.
+func (d *Deliver) left(rec *stream.Record, err error) {
+	rec.Drop()
+	d.log.Warn("record left to be read again", zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition),
+		zap.Int64("offset", rec.Offset), zap.Error(err))
+}
+
+// abandon gives an item up before its attempt started, or where its attempt shall cost nothing.
+func (d *Deliver) abandon(it *item) {
+	it.rec.Drop()
+	d.release(it)
+}
+
+// release lets the next notification of the device go.
+func (d *Deliver) release(it *item) {
+	if next := d.lines.leave(it); next != nil {
+		d.ready.put(next)
+	}
+}

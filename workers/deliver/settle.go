@@ -1,0 +1,154 @@
+package deliver
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+	"github.com/pushfleet/pushfleet/workers/outcome"
+)
+
+// mark is a settled item on its last steps: the mark in the registry, the event, the acknowledgement.
+type mark struct {
+	registry.Mark
+	skip  bool // nothing to mark: the event only
+	event *schemasv1.Event
+	rec   *stream.Record // nil: a lease given back, nothing follows
+}
+
+// finish settles an item: first what follows is made durable, then the notification is marked, then the event is
+// written, then the record is acknowledged. A crash between any two leaves the record to be read again, and the mark
+// decides whether that leads to a second attempt.
+func (d *Deliver) finish(ctx context.Context, it *item, o push.Outcome) {
+	now := d.cfg.Now()
+	s := next(o, it.n, it.meta, now, d.cfg.Topics, d.cfg.Policy)
+	if o.Err != nil && s.disposition != push.Retry {
+		d.log.Warn("notification not sent", zap.String("id", it.n.ID), zap.String("platform", string(d.cfg.Platform)),
+			zap.String("disposition", s.disposition.String()), zap.String("reason", string(s.reason)), zap.String("answer", o.Answer), zap.Error(o.Err))
+	}
+	m := mark{skip: s.unmarked, rec: it.rec, event: outcome.EventOf(it.n, it.meta, s.disposition, s.reason, o.Answer, now)}
+	m.Mark = d.markOf(it, s.mark)
+	m.Reason = s.reason
+	d.release(it)
+	follow := func(err error) {
+		if err != nil {
+			d.left(it.rec, err)
+			return
+		}
+		d.marks.put(m)
+	}
+	switch {
+	case s.reject:
+		d.pub.Publish(ctx, rejected(d.cfg.Topics, it.n, s.reason, o.InvalidSince, now), follow)
+	case s.topic != "":
+		d.pub.Publish(ctx, stream.Message{Topic: s.topic, Key: it.rec.Key, Value: stream.EncodeNotification(it.n),
+			Headers: s.meta.Headers(), Partition: -1}, follow)
+	default:
+		follow(nil)
+	}
+}
+
+func (d *Deliver) markOf(it *item, state registry.MarkState) registry.Mark {
+	return registry.Mark{App: it.n.App, User: it.n.User, ID: it.n.ID, Owner: d.cfg.Owner, Attempt: it.meta.Attempt,
+		Redrive: it.meta.Redrive, State: state}
+}
+
+// unlease gives an admitted item's lease back, so that its next owner need not wait for its end.
+func (d *Deliver) unlease(it *item) {
+	d.marks.put(mark{Mark: d.markOf(it, registry.MarkReleased)})
+}
+
+// move hands an item to the lane of the platform that its device uses now.
+func (d *Deliver) move(ctx context.Context, it *item, b push.Binding) {
+	n := *it.n
+	n.Platform, n.Token, n.Credential, n.Version = b.Platform, b.Token, b.Credential, b.Version
+	d.release(it)
+	d.pub.Publish(ctx, stream.Message{Topic: d.cfg.Topics.Work(n.Platform, it.meta.Lane), Key: it.rec.Key,
+		Value: stream.EncodeNotification(&n), Headers: it.meta.Headers(), Partition: -1}, func(err error) {
+		if err != nil {
+			d.left(it.rec, err)
+			return
+		}
+		it.rec.Ack()
+	})
+}
+
+// repeat acknowledges an item that was settled before, and says so again: the first saying may have been lost with the
+// process that settled it.
+func (d *Deliver) repeat(ctx context.Context, it *item, a registry.Admission) {
+	d.release(it)
+	e := outcome.EventOf(it.n, it.meta, a.Reason.Disposition(), a.Reason, "", d.cfg.Now())
+	d.events.Record(ctx, e, d.acknowledge(it.rec))
+}
+
+// settle writes marks, then events, then acknowledges.
+func (d *Deliver) settle(ctx context.Context, batch []mark) {
+	marks := make([]registry.Mark, 0, len(batch))
+	for _, m := range batch {
+		if !m.skip {
+			marks = append(marks, m.Mark)
+		}
+	}
+	if len(marks) > 0 {
+		d.write(ctx, marks)
+	}
+	for _, m := range batch {
+		if m.rec != nil {
+			d.events.Record(ctx, m.event, d.acknowledge(m.rec))
+		}
+	}
+}
+
+// write marks, and gives up after a while: what was published is durable, and the offset is committed next.
+func (d *Deliver) write(ctx context.Context, marks []registry.Mark) {
+	var err error
+	for range markTries {
+		if err = d.reg.Settle(ctx, marks); err == nil {
+			return
+		}
+		select {
+		case <-time.After(redisPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+	d.log.Error("notifications not marked; a crash in the next moments could send them again", zap.Int("notifications", len(marks)), zap.Error(err))
+}
+
+func (d *Deliver) acknowledge(rec *stream.Record) func(error) {
+	return func(err error) {
+		if err != nil {
+			d.left(rec, err)
+			return
+		}
+		rec.Ack()
+	}
+}
+
+// rejection is the token_rejected event of im.devices.
+type rejection struct {
+	App, User, Device, Event string
+	EventTime                int64
+	Version                  int64
+	Reason                   push.Reason
+}
+
+// rejected tells the registry that a version of a binding is dead. Its time is the one from which the provider knew,
+// where it said so: a token that was registered again later is spared.
+func rejected(topics stream.Topics, n *push.Notification, reason push.Reason, since, now time.Time) stream.Message {
+	if since.IsZero() {
+		since = now
+	}
+	value, err := json.Marshal(rejection{App: n.App, User: n.User, Device: n.Device, Event: "token_rejected",
+		EventTime: since.UnixMilli(), Version: n.Version, Reason: reason})
+	if err != nil {
+		panic("a struct of strings and integers did not marshal: " + err.Error())
+	}
+	return stream.Message{Topic: topics.Devices(), Key: stream.UserKey(n.App, n.User), Value: value, Partition: -1}
+}

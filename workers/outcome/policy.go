@@ -1,0 +1,30 @@
+package outcome
+
+import "time"
+
+// Policy says when a failed attempt is repeated, and how often.
+type Policy struct {
+	Delays      []time.Duration // of the retry topics, ascending, at least one
+	MaxAttempts int
+}
+
+// Delay chooses the retry topic after an attempt (1 = the first), where the provider wished for a pause (0 = none).
+func (p Policy) Delay(attempt int, wish time.Duration) time.Duration {
+	delay := p.Delays[min(max(attempt, 1), len(p.Delays))-1]
+	if wish > delay {
+		return p.Hop(wish)
+	}
+	return delay
+}
+
+// Hop chooses the delay towards a time that lies left ahead: the longest that does not overshoot, else the shortest.
+// What is left after it takes another hop.
+func (p Policy) Hop(left time.Duration) time.Duration {
+	hop := p.Delays[0]
+	for _, d := range p.Delays {
+		if d <= left {
+			hop = d
+		}
+	}
+	return hop
+}

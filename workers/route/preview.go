@@ -1,0 +1,194 @@
+package route
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pushfleet/pushfleet/pkg/message"
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/registry/embedded"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+)
+
+// Preview is a question: what would this message do to these devices, now?
+type Preview struct {
+	Message    []byte    // as produced to im.messages
+	Events     io.Reader // device events, one a line, in the order in which they are applied
+	Now        time.Time
+	DefaultApp string
+	Drivers    map[push.Platform]push.Driver
+	Apps       map[string]bool
+	MaxAge     time.Duration
+	Registry   registry.Options // lease and limits; Now is replaced by the question's
+}
+
+// previewLine is one line of the answer. Absent fields are left out.
+type previewLine struct {
+	ID       string            `json:"id,omitempty"`
+	MsgKey   string            `json:"msg_key,omitempty"`
+	User     string            `json:"user,omitempty"`
+	Device   string            `json:"device,omitempty"`
+	Platform push.Platform     `json:"platform,omitempty"`
+	Decision string            `json:"decision"`
+	Reason   push.Reason       `json:"reason"`
+	Problem  string            `json:"problem,omitempty"`
+	Headers  map[string]string `json:"headers,omitempty"`
+	Body     json.RawMessage   `json:"body,omitempty"`
+}
+
+// eventLine bounds one line of a devices file, in bytes; a record of im.devices is no larger.
+const eventLine = 1 << 20
+
+// Run writes one JSON line per device of each recipient to out. It uses the registry's own scripts on a private
+// in-process Redis, so that it cannot disagree with route; no broker, no Redis and no key is opened. Its error says
+// what could not be read.
+func (p Preview) Run(ctx context.Context, out io.Writer) error {
+	server, err := embedded.Start(embedded.Config{})
+	if err != nil {
+		return fmt.Errorf("start the in-process registry: %w", err)
+	}
+	defer server.Close()
+	opts := p.Registry
+	opts.Now = func() time.Time { return p.Now }
+	opts.Logger = zap.NewNop()
+	reg, err := registry.Open(registry.Config{Addrs: []string{server.Addr()}}, opts)
+	if err != nil {
+		return fmt.Errorf("open the in-process registry: %w", err)
+	}
+	defer reg.Close()
+	if err := reg.Complete(ctx); err != nil {
+		return fmt.Errorf("prepare the in-process registry: %w", err)
+	}
+	users, err := p.apply(ctx, reg)
+	if err != nil {
+		return err
+	}
+	lines, err := p.lines(ctx, reg, users)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		var line bytes.Buffer
+		enc := json.NewEncoder(&line)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(l); err != nil {
+			return fmt.Errorf("write the answer: %w", err)
+		}
+		if _, err := out.Write(line.Bytes()); err != nil {
+			return fmt.Errorf("write the answer: %w", err)
+		}
+	}
+	return nil
+}
+
+// appUser is a user of an app.
+type appUser struct{ app, user string }
+
+// apply applies the events and returns every user in them, in the order of first appearance.
+func (p Preview) apply(ctx context.Context, reg *registry.Registry) ([]appUser, error) {
+	var users []appUser
+	lines := bufio.NewScanner(p.Events)
+	lines.Buffer(nil, eventLine)
+	for n := 1; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		event, err := registry.ParseDeviceEvent(line, p.Now)
+		if err != nil {
+			return nil, fmt.Errorf("devices file, line %d: %w", n, err)
+		}
+		if event.Token != nil && *event.Token != "" {
+			driver, known := p.Drivers[event.Platform]
+			if event.Platform != "" && !known {
+				return nil, fmt.Errorf("devices file, line %d: Platform is not one of this fleet", n)
+			}
+			if known {
+				if err := driver.CheckToken(*event.Token); err != nil {
+					return nil, fmt.Errorf("devices file, line %d: Token: %w", n, err)
+				}
+			}
+		}
+		if _, err := reg.Apply(ctx, []registry.DeviceEvent{event}); err != nil {
+			return nil, fmt.Errorf("devices file, line %d: %w", n, err)
+		}
+		if u := (appUser{event.App, event.User}); !slices.Contains(users, u) {
+			users = append(users, u)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("devices file: %w", err)
+	}
+	return users, nil
+}
+
+// lines decides every recipient's devices.
+func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appUser) ([]previewLine, error) {
+	rec := &stream.Record{Topic: stream.Topics{}.Messages(), Time: p.Now, Value: p.Message}
+	msg, err := message.Parse(p.Message, Envelope(rec, p.DefaultApp))
+	if err == nil && msg.Group != "" && msg.Recipients == nil {
+		for _, u := range users {
+			if u.app == msg.App && u.user != msg.From {
+				msg.Recipients = append(msg.Recipients, u.user)
+			}
+		}
+		if msg.Recipients == nil {
+			return nil, nil
+		}
+	}
+	if err == nil {
+		err = refuse(msg, p.Apps)
+	}
+	if err != nil {
+		line := previewLine{Decision: "dead", Reason: push.ReasonInvalidMessage, Problem: err.Error()}
+		if invalid, ok := errors.AsType[*message.Invalid](err); ok {
+			line.Reason, line.Problem = invalid.Reason, invalid.Field+": "+invalid.Problem
+		}
+		if msg != nil {
+			line.MsgKey = msg.Key
+		}
+		return []previewLine{line}, nil
+	}
+	filter := msg.Filter(p.Now, p.MaxAge)
+	var lines []previewLine
+	for _, user := range msg.Recipients {
+		decisions, err := reg.Decide(ctx, []registry.DecideRequest{Request(msg, user, rec.Origin())})
+		if err != nil {
+			return nil, fmt.Errorf("decide: %w", err)
+		}
+		for _, d := range decisions[0].Devices {
+			lines = append(lines, p.line(msg, Key(msg, decisions[0]), user, d, filter))
+		}
+	}
+	return lines, nil
+}
+
+func (p Preview) line(msg *message.Message, key, user string, d registry.DeviceDecision, filter push.Reason) previewLine {
+	line := previewLine{ID: message.NotificationID(msg.App, key, user, d.Device, ""), MsgKey: key, User: user, Device: d.Device,
+		Platform: d.Binding.Platform, Decision: "filter", Reason: d.Reason}
+	switch driver, known := p.Drivers[d.Binding.Platform]; {
+	case filter != "":
+		line.Reason = filter
+	case !d.Push:
+	case !known:
+		line.Decision, line.Reason = "dead", push.ReasonUnknownCredential
+	default:
+		request, impossible := driver.Render(Notification(msg, key, user, d), p.Now)
+		if impossible != nil {
+			line.Decision, line.Reason = impossible.Disposition.String(), impossible.Reason
+			break
+		}
+		line.Decision, line.Headers, line.Body = "push", request.Headers, request.Body
+	}
+	return line
+}
