@@ -354,7 +354,7 @@ func TestLedger(t *testing.T) {
 	if _, told := e.Headers["authorization"]; told || len(e.Headers) == 0 {
 		t.Errorf("headers: got %v", e.Headers)
 	}
-	want := `{"data":{"body" : "<é>"},"android":{"priority":"high","ttl":"3.5s"}}`
+	want := `{"data":{"body":"<é>"},"android":{"priority":"high","ttl":"3.5s"}}`
 	if string(e.Body) != want {
 		t.Errorf("body: got %s, want %s", e.Body, want)
 	}
