@@ -59,7 +59,7 @@ func settings(platform, app, credential map[string]any) push.Settings {
 
 var anyKey = map[string]any{"platform": "fcm", "service_account_file": "sa.json"}
 
-func open(t *testing.T, s push.Settings) push.Driver {
+func open(t testing.TB, s push.Settings) push.Driver {
 	t.Helper()
 	driver, err := fcm.Open(s)
 	if err != nil {
@@ -84,7 +84,7 @@ var account = sync.OnceValues(func() (map[string]any, error) {
 })
 
 // accountJSON is the account with other values.
-func accountJSON(t *testing.T, values map[string]any) []byte {
+func accountJSON(t testing.TB, values map[string]any) []byte {
 	t.Helper()
 	original, err := account()
 	if err != nil {
@@ -111,7 +111,7 @@ type world struct {
 	sender push.Sender
 }
 
-func newWorld(t *testing.T, cfg fcmtest.Config, platform map[string]any) *world {
+func newWorld(t testing.TB, cfg fcmtest.Config, platform map[string]any) *world {
 	t.Helper()
 	simulator, err := fcmtest.Start(cfg)
 	if err != nil {
@@ -129,7 +129,7 @@ func newWorld(t *testing.T, cfg fcmtest.Config, platform map[string]any) *world 
 	return worldWithKey(t, simulator, platform, file)
 }
 
-func worldWithKey(t *testing.T, simulator *fcmtest.Simulator, platform map[string]any, file []byte) *world {
+func worldWithKey(t testing.TB, simulator *fcmtest.Simulator, platform map[string]any, file []byte) *world {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sa.json"), file)
@@ -148,7 +148,7 @@ func worldWithKey(t *testing.T, simulator *fcmtest.Simulator, platform map[strin
 	return w
 }
 
-func write(t *testing.T, file string, data []byte) {
+func write(t testing.TB, file string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
