@@ -132,8 +132,8 @@ func (r Ready) write(out io.Writer, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(out, `pushfleet is ready. In another terminal:
 
-  pushctl --config %[1]s device set --user bob --device bob-iphone --platform apns --credential demo-ios --token %[2]s
-  pushctl --config %[1]s device presence --user bob --device bob-iphone background --unread 4
+  pushctl --config %[1]s device set bob bob-iphone --platform apns --credential demo-ios --token %[2]s
+  pushctl --config %[1]s device presence bob bob-iphone background --unread 4
   pushctl --config %[1]s send --from alice --nick Alice --to bob --text hello
   curl %[3]s/ledger        # what the phones got
 
