@@ -29,7 +29,7 @@ type program struct {
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{stdin: stdin, stdout: stdout, now: time.Now}
-	return command.Execute(ctx, p.root(), args, stdin, stdout, stderr) //nolint:contextcheck // commands take theirs from cobra
+	return command.Execute(ctx, p.root(), args, stdin, stdout, stderr)
 }
 
 func (p *program) root() *cobra.Command {

@@ -214,7 +214,7 @@ func (p *pool) dial() {
 	}
 	p.mu.Unlock()
 	if err == nil && closed {
-		client.Close()
+		_ = client.Close() // it was never used
 	}
 	p.waiting.wake()
 }

@@ -2,6 +2,7 @@ package fcm_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -297,8 +298,8 @@ func TestCloseEndsRunningSends(t *testing.T) {
 	if err := w.driver.Close(); err != nil {
 		t.Error(err)
 	}
-	if o := <-ended; o.Disposition != push.Retry {
-		t.Errorf("got %+v, want a retry", o)
+	if o := <-ended; o.Disposition != push.Retry || !errors.Is(o.Err, context.Canceled) {
+		t.Errorf("got %+v, want a retry because it was stopped", o)
 	}
 	if o := send(t.Context(), t, w.sender, hello())[0]; o.Disposition != push.Retry || o.Ambiguous {
 		t.Errorf("after the end: got %+v, want a plain retry", o)

@@ -79,7 +79,7 @@ func (t *transport) dial(ctx context.Context, network, addr string, config *tls.
 	dialer := tls.Dialer{Config: config}
 	opened, err := dialer.DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %v", addr, err)
+		return nil, fmt.Errorf("dial %s: %v", addr, err) //nolint:errorlint // callers tell a failed dial by its own type, not by what is inside
 	}
 	conn := &connection{Conn: opened.(*tls.Conn), transport: t}
 	if protocol := conn.ConnectionState().NegotiatedProtocol; protocol != http2.NextProtoTLS {

@@ -49,7 +49,7 @@ func (r *Registry) Apply(ctx context.Context, events []DeviceEvent) ([]Applied, 
 		if answer == "" {
 			continue
 		}
-		e := &events[i]
+		e := &events[i] //nolint:gosec // one answer per event
 		state, err := parseState(e.App, e.User, e.Device, answer)
 		if err != nil {
 			return nil, err

@@ -72,7 +72,6 @@ type Deliver struct {
 	ready *queue[*item]
 	marks *queue[mark]
 
-	stop  context.Context // ends with Run: what is under way is given up
 	mu    sync.Mutex
 	pools map[credential]*pool
 	sends sync.WaitGroup

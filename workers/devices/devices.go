@@ -97,7 +97,7 @@ func (d *Devices) Handle(ctx context.Context, batch []*stream.Record) {
 }
 
 // ErrUnknownApp refuses an event of an app that is not configured.
-var ErrUnknownApp = errors.New("App is not configured")
+var ErrUnknownApp = errors.New("app is not configured")
 
 // Read parses an event and checks what only this fleet's configuration knows.
 func Read(value []byte, cfg Config) (registry.DeviceEvent, error) {

@@ -174,10 +174,10 @@ func Apps(cfg *config.Config) map[string]bool {
 func (f *fleet) CheckToken(p push.Platform, token string) error {
 	d := f.drivers[p]
 	if d == nil {
-		return fmt.Errorf("Platform is not one of %v", f.platforms)
+		return fmt.Errorf("platform is not one of %v", f.platforms)
 	}
 	if err := d.CheckToken(token); err != nil {
-		return fmt.Errorf("Token: %w", err)
+		return fmt.Errorf("token: %w", err)
 	}
 	return nil
 }

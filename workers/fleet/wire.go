@@ -33,7 +33,7 @@ func (f *fleet) route() error {
 	}}
 	hold.set(errors.New("presence was not looked at yet"))
 	f.workers = append(f.workers, hold.run)
-	f.health.Add("presence", func(context.Context) error { return hold.check(nil) })
+	f.health.Add("presence", hold.check)
 	platforms := map[push.Platform]bool{}
 	for _, p := range f.platforms {
 		platforms[p] = true

@@ -65,7 +65,7 @@ func (p Preview) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("open the in-process registry: %w", err)
 	}
-	defer reg.Close()
+	defer func() { _ = reg.Close() }() // nothing of it is kept
 	if err := reg.Complete(ctx); err != nil {
 		return fmt.Errorf("prepare the in-process registry: %w", err)
 	}

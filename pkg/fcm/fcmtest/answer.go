@@ -16,7 +16,7 @@ const (
 	codeUnregistered    = "UNREGISTERED"
 )
 
-// InvalidToken, as the reason of a scripted 400, gives FCM's answer to a registration token that is none; the reason
+// InvalidToken is the reason of a scripted 400 that gives FCM's answer to a registration token that is none; the reason
 // INVALID_ARGUMENT stands for any other mistake in a message.
 const InvalidToken = "INVALID_REGISTRATION_TOKEN"
 

@@ -95,10 +95,10 @@ func (a *authority) check(text, audience string) (_ *account, word string, _ err
 		signer = a.accounts[claims.Issuer]
 		a.mu.Unlock()
 		if signer == nil {
-			return nil, errors.New("Invalid grant: account not found")
+			return nil, errors.New("Invalid grant: account not found") //nolint:staticcheck // the words of the real service
 		}
 		if id, _ := token.Header["kid"].(string); id != "" && id != signer.keyID {
-			return nil, errors.New("Invalid JWT: unknown key id")
+			return nil, errors.New("Invalid JWT: unknown key id") //nolint:staticcheck // the words of the real service
 		}
 		return signer.key, nil
 	},
@@ -113,9 +113,9 @@ func (a *authority) check(text, audience string) (_ *account, word string, _ err
 	case err != nil:
 		return nil, "invalid_grant", err
 	case claims.IssuedAt == nil || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > maxAssertionLife:
-		return nil, "invalid_grant", errors.New("Invalid JWT: token must be short-lived (60 minutes)")
+		return nil, "invalid_grant", errors.New("Invalid JWT: token must be short-lived (60 minutes)") //nolint:staticcheck // the words of the real service
 	case !strings.Contains(" "+claims.Scope+" ", " "+messagingScope+" "):
-		return nil, "invalid_scope", errors.New("Invalid OAuth scope or ID token audience provided.")
+		return nil, "invalid_scope", errors.New("Invalid OAuth scope or ID token audience provided.") //nolint:revive,staticcheck // the words of the real service
 	}
 	return signer, "", nil
 }

@@ -19,7 +19,7 @@ type Answer struct {
 	Timestamp  int64  `json:"timestamp"`   // ms, where the platform's answer has one; 0 = now
 }
 
-// ReasonReset, with status 0, resets the request's stream instead of answering.
+// ReasonReset is the reason that, with status 0, resets the request's stream instead of answering.
 const ReasonReset = "reset"
 
 // Delay is how long to wait before answering.
