@@ -1,0 +1,217 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is everything around a Deliver: a registry that admits, a Kafka that takes all, and a log of what happened.
+type world struct {
+	mu      sync.Mutex
+	steps   []string
+	admit   func(registry.AdmitRequest) registry.Admission
+	records int64
+}
+
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.steps = append(w.steps, fmt.Sprintf(format, args...))
+}
+
+func (w *world) happened() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.steps, "; ")
+}
+
+func (w *world) Admit(_ context.Context, requests []registry.AdmitRequest) ([]registry.Admission, error) {
+	answers := make([]registry.Admission, len(requests))
+	for i, r := range requests {
+		answers[i] = registry.Admission{Verdict: registry.Go, Badge: 7}
+		if w.admit != nil {
+			answers[i] = w.admit(r)
+		}
+	}
+	return answers, nil
+}
+
+func (w *world) Settle(_ context.Context, marks []registry.Mark) error {
+	for _, m := range marks {
+		w.note("mark %s %s", m.ID, map[registry.MarkState]string{registry.MarkDone: "done", registry.MarkRetry: "retry",
+			registry.MarkReleased: "released", registry.MarkDead: "dead"}[m.State])
+	}
+	return nil
+}
+
+func (w *world) Publish(_ context.Context, m stream.Message, done func(error)) {
+	w.note("publish %s", m.Topic)
+	go done(nil)
+}
+
+func (w *world) Record(_ context.Context, e *schemasv1.Event, done func(error)) {
+	w.note("event %s %s", e.GetId(), strings.TrimSpace(e.GetDisposition()+" "+e.GetReason()))
+	go done(nil)
+}
+
+// record is a work record for a device; its id names it in the log.
+func (w *world) record(id, device string) *stream.Record {
+	n := &push.Notification{
+		ID: id, App: "demo", User: "bob", Device: device, Platform: "apns", Token: "aa", Credential: "c",
+		Badge: push.NoBadge, Expires: time.Now().Add(time.Hour), Received: time.Now(),
+	}
+	w.records++
+	rec := &stream.Record{
+		Topic: "push.apns.normal", Offset: w.records, Key: stream.DeviceKey("demo", "bob", device),
+		Value: stream.EncodeNotification(n), Headers: stream.Meta{ID: id, Lane: push.LaneNormal, Attempt: 1}.Headers(),
+	}
+	rec.OnAck(func(acked bool) {
+		if acked {
+			w.note("ack %s", id)
+		} else {
+			w.note("drop %s", id)
+		}
+	})
+	return rec
+}
+
+// run gives a Deliver to play in a bubble of its own.
+func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(ctx context.Context, d *Deliver)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Config{
+			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Concurrency: 10, Share: 100, Now: time.Now,
+			Observe: func(*push.Notification, push.Lane, push.Outcome, time.Duration) {},
+		}, w, func(string, string) (push.Sender, error) { return sender, senderErr }, w, w, zap.NewNop())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); d.Run(ctx) }()
+		play(t.Context(), d)
+		synctest.Wait()
+		cancel()
+		<-done
+	})
+}
+
+// answers reports one outcome for everything.
+func answers(o push.Outcome) push.Sender {
+	return push.SenderFunc(func(_ context.Context, batch []*push.Notification, report func(int, push.Outcome)) {
+		for i := range batch {
+			report(i, o)
+		}
+	})
+}
+
+func TestOrderOfTheLastSteps(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		admission *registry.Admission // nil = go
+		outcome   push.Outcome
+		senderErr error
+		want      string
+	}{
+		"delivered": {outcome: push.Outcome{Disposition: push.Delivered}, want: "mark n1 done; event n1 delivered; ack n1"},
+		"retry": {
+			outcome: push.Outcome{Disposition: push.Retry, Reason: push.ReasonNetwork},
+			want:    "publish push.apns.retry.10s; mark n1 retry; event n1 retry network; ack n1",
+		},
+		"token gone": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered},
+			want:    "publish im.devices; mark n1 done; event n1 drop_token unregistered; ack n1",
+		},
+		"no such credential": {
+			senderErr: push.ErrUnknownCredential,
+			want:      "publish push.apns.dead; mark n1 dead; event n1 dead unknown_credential; ack n1",
+		},
+		"key unreadable": {
+			senderErr: context.DeadlineExceeded,
+			want:      "publish push.apns.parked; mark n1 released; event n1 park credential_refused; ack n1",
+		},
+		"settled before": {admission: &registry.Admission{Verdict: registry.Done}, want: "event n1 delivered; ack n1"},
+		"settled before as filtered": {
+			admission: &registry.Admission{Verdict: registry.Done, Reason: push.ReasonForeground}, want: "event n1 filter foreground; ack n1",
+		},
+		"another has it": {
+			admission: &registry.Admission{Verdict: registry.Leased}, want: "publish push.apns.retry.10s; event n1 retry leased; ack n1",
+		},
+		"device uses another platform": {
+			admission: &registry.Admission{Verdict: registry.Moved, Binding: &push.Binding{Platform: "fcm"}}, want: "publish push.fcm.normal; ack n1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{}
+			if test.admission != nil {
+				w.admit = func(registry.AdmitRequest) registry.Admission { return *test.admission }
+			}
+			run(t, w, answers(test.outcome), test.senderErr, func(ctx context.Context, d *Deliver) {
+				d.Handle(ctx, []*stream.Record{w.record("n1", "phone")})
+			})
+			if got := w.happened(); got != test.want {
+				t.Errorf("steps\n got %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestADeviceGetsOneAtATimeInOrderAndOthersDoNotWait(t *testing.T) {
+	t.Parallel()
+	w := &world{}
+	slow := push.SenderFunc(func(_ context.Context, batch []*push.Notification, report func(int, push.Outcome)) {
+		var wg sync.WaitGroup
+		for i, n := range batch {
+			wg.Go(func() {
+				w.note("send %s", n.ID)
+				if n.Device == "slow" {
+					time.Sleep(time.Second)
+				}
+				report(i, push.Outcome{Disposition: push.Delivered})
+			})
+		}
+		wg.Wait()
+	})
+	run(t, w, slow, nil, func(ctx context.Context, d *Deliver) {
+		d.Handle(ctx, []*stream.Record{w.record("s1", "slow"), w.record("s2", "slow")})
+		synctest.Wait()
+		d.Handle(ctx, []*stream.Record{w.record("f1", "fast")})
+		synctest.Wait()
+		if got, want := w.happened(), "send s1; send f1; mark f1 done; event f1 delivered; ack f1"; got != want {
+			t.Errorf("while the slow one is on its way\n got %s\nwant %s", got, want)
+		}
+		time.Sleep(3 * time.Second)
+	})
+	if got := w.happened(); strings.Index(got, "send s2") < strings.Index(got, "send f1") {
+		t.Errorf("steps %s: the second of the slow device did not wait for the first", got)
+	}
+	if !strings.HasSuffix(w.happened(), "ack s2") {
+		t.Errorf("steps %s do not end with ack s2", w.happened())
+	}
+}
+
+func TestWhatIsNotStartedWhenItsGenerationEndsIsDropped(t *testing.T) {
+	t.Parallel()
+	w := &world{}
+	run(t, w, answers(push.Outcome{Disposition: push.Delivered}), nil, func(ctx context.Context, d *Deliver) {
+		ended, end := context.WithCancel(ctx)
+		end()
+		d.Handle(ended, []*stream.Record{w.record("n1", "phone")})
+	})
+	if got, want := w.happened(), "drop n1"; got != want {
+		t.Errorf("steps %s, want %s", got, want)
+	}
+}

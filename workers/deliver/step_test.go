@@ -1,0 +1,125 @@
+package deliver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	"github.com/pushfleet/pushfleet/workers/outcome"
+)
+
+var (
+	now    = time.UnixMilli(1_790_000_000_000)
+	policy = outcome.Policy{Delays: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}, MaxAttempts: 4}
+)
+
+// follows is what a row of the table says about a step.
+type follows struct {
+	Disposition push.Disposition
+	Reason      push.Reason
+	Topic       string
+	Attempt     int
+	NotBefore   time.Duration // from now; 0 = none
+	Mark        registry.MarkState
+	Unmarked    bool
+	Reject      bool
+}
+
+func TestWhatFollowsAnOutcome(t *testing.T) {
+	t.Parallel()
+	unavailable := push.Outcome{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Answer: "503 ServiceUnavailable"}
+	waitFor := func(d time.Duration) push.Outcome {
+		o := unavailable
+		o.RetryAfter = d
+		return o
+	}
+	for name, test := range map[string]struct {
+		outcome push.Outcome
+		attempt int
+		expires time.Duration
+		want    follows
+	}{
+		"delivered": {
+			outcome: push.Outcome{Disposition: push.Delivered}, attempt: 1,
+			want: follows{Disposition: push.Delivered, Attempt: 1, Mark: registry.MarkDone},
+		},
+		"first failure waits the first delay": {
+			outcome: unavailable, attempt: 1,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.10s", Attempt: 2, Mark: registry.MarkRetry},
+		},
+		"third failure waits the third delay": {
+			outcome: unavailable, attempt: 3,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.10m", Attempt: 4, Mark: registry.MarkRetry},
+		},
+		"last attempt failed": {
+			outcome: unavailable, attempt: 4,
+			want: follows{Disposition: push.Dead, Reason: push.ReasonAttemptsExhausted, Topic: "push.apns.dead", Attempt: 4, Mark: registry.MarkDead},
+		},
+		"provider wishes for less than the delay": {
+			outcome: waitFor(2 * time.Second), attempt: 1,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.10s", Attempt: 2, Mark: registry.MarkRetry},
+		},
+		"provider wishes for more than the delay": {
+			outcome: waitFor(90 * time.Second), attempt: 1,
+			want: follows{
+				Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.1m", Attempt: 2,
+				NotBefore: 90 * time.Second, Mark: registry.MarkRetry,
+			},
+		},
+		"message would expire before the next attempt": {
+			outcome: unavailable, attempt: 1, expires: 5 * time.Second,
+			want: follows{Disposition: push.Filter, Reason: push.ReasonExpired, Attempt: 1, Mark: registry.MarkDone},
+		},
+		"another worker sends it: no attempt charged": {
+			outcome: push.Outcome{Disposition: push.Retry, Reason: push.ReasonLeased}, attempt: 4,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonLeased, Topic: "push.apns.retry.10s", Attempt: 4, Unmarked: true},
+		},
+		"credential refused: parked, no attempt charged": {
+			outcome: push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused}, attempt: 2,
+			want: follows{Disposition: push.Park, Reason: push.ReasonCredentialRefused, Topic: "push.apns.parked", Attempt: 2, Mark: registry.MarkReleased},
+		},
+		"token is gone": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered}, attempt: 1,
+			want: follows{Disposition: push.DropToken, Reason: push.ReasonUnregistered, Attempt: 1, Mark: registry.MarkDone, Reject: true},
+		},
+		"can never be sent": {
+			outcome: push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}, attempt: 1,
+			want: follows{Disposition: push.Dead, Reason: push.ReasonTooLarge, Topic: "push.apns.dead", Attempt: 1, Mark: registry.MarkDead},
+		},
+		"device came to the foreground": {
+			outcome: push.Outcome{Disposition: push.Filter, Reason: push.ReasonForeground}, attempt: 1,
+			want: follows{Disposition: push.Filter, Reason: push.ReasonForeground, Attempt: 1, Mark: registry.MarkDone},
+		},
+		"a forgotten case loses nothing": {
+			outcome: push.Outcome{}, attempt: 1,
+			want: follows{Disposition: push.Retry, Topic: "push.apns.retry.10s", Attempt: 2, Mark: registry.MarkRetry},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expires := time.Hour
+			if test.expires > 0 {
+				expires = test.expires
+			}
+			n := &push.Notification{Platform: "apns", Expires: now.Add(expires)}
+			s := next(test.outcome, n, stream.Meta{Attempt: test.attempt}, now, stream.Topics{}, policy)
+			got := follows{
+				Disposition: s.disposition, Reason: s.reason, Topic: s.topic, Attempt: s.meta.Attempt,
+				Unmarked: s.unmarked, Reject: s.reject,
+			}
+			if !s.unmarked {
+				got.Mark = s.mark
+			}
+			if !s.meta.NotBefore.IsZero() {
+				got.NotBefore = s.meta.NotBefore.Sub(now)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("what follows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
