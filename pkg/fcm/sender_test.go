@@ -304,4 +304,13 @@ func TestCloseEndsRunningSends(t *testing.T) {
 	if o := send(t.Context(), t, w.sender, hello())[0]; o.Disposition != push.Retry || o.Ambiguous {
 		t.Errorf("after the end: got %+v, want a plain retry", o)
 	}
+	open := func() int {
+		w.Control().Traffic.Reset() // counts what is open from here on
+		return w.Control().Traffic.Counts().Connections
+	}
+	for deadline := time.Now().Add(patience); open() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections stay open", open())
+		}
+	}
 }

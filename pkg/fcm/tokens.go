@@ -101,12 +101,12 @@ func (t *tokens) renew(ctx context.Context, refused string) (string, error) {
 		return t.token, nil
 	}
 	if t.flight == nil {
-		if now := time.Now(); !t.renewed.IsZero() && now.Sub(t.renewed) < renewPause {
+		now := time.Now()
+		if now.Sub(t.renewed) < renewPause {
 			defer t.mu.Unlock()
 			return "", &tokenError{refused: true, err: errors.New("refused again right after it was renewed")}
-		} else {
-			t.renewed = now
 		}
+		t.renewed = now
 	}
 	return t.await(ctx, refused)
 }
