@@ -1,8 +1,9 @@
 // Command pushdemo tells the story of a fleet, step by step, and checks each step. It runs a whole fleet in this process,
 // sends chat messages and device events to it over HTTP, and shows what reached the simulated phones: nothing in the
-// foreground, a text and a badge in the background and after the app was killed, both platforms, groups, and what a custom
-// element brings along. It ends with 0 where every step is as expected and with 1 where one differs, and leaves nothing
-// behind.
+// foreground, a text and a badge in the background and after the app was killed, both platforms, groups, what a custom
+// element brings along, a token that is gone, a provider that is down for a while, a dead letter that is sent back, and a
+// record that nobody can read. It ends with 0 where every step is as expected and with 1 where one differs, and leaves
+// nothing behind.
 package main
 
 import (

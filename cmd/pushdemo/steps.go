@@ -14,6 +14,11 @@ func (s *story) steps() []step {
 		{"Bob has an Android phone as well: both get it", s.bothPhones},
 		{"Alice, Ali in the group Team, writes to the group: to Bob and Carol", s.group},
 		{"a custom element brings its own text, sound and extension: on both platforms", s.custom},
+		{"Carol's iPad has lost the app: its token is forgotten, and the next message makes no request for it", s.tokenGone},
+		{"the provider is down for two requests: retried, and delivered once", s.retried},
+		{"the provider refuses a message: a dead letter, which arrives once it is sent back", s.redriven},
+		{"a record that nobody can read: set aside, and the message behind it arrives", s.unreadable},
+		{"looking back: no phone got anything twice", s.once},
 	}
 }
 

@@ -29,7 +29,6 @@ type story struct {
 	sent                     int            // messages so far
 	recipients               map[key]*phone // whoever got a notification, for the last step
 	topics                   stream.Topics
-	aliceAndCarol            []byte // the key of their conversation in Kafka
 }
 
 // key is one message to one device.
@@ -58,8 +57,7 @@ func newStory(ready dev.Ready, out io.Writer) (*story, error) {
 	}
 	s := &story{client: api, out: out, begin: time.Now(), recipients: make(map[key]*phone),
 		bobsIPhone: iphone("bob", "bob-iphone"), bobsPixel: android("bob", "bob-pixel"),
-		carolsIPhone: iphone("carol", "carol-iphone"), carolsIPad: iphone("carol", "carol-ipad"),
-		aliceAndCarol: stream.MemberKey(app, "alice", "carol")}
+		carolsIPhone: iphone("carol", "carol-iphone"), carolsIPad: iphone("carol", "carol-ipad")}
 	s.cluster = stream.OpenCluster(stream.ClusterConfig{Brokers: []string{ready.Kafka}, ClientID: "pushdemo"})
 	s.letters = operate.NewDeadLetters(s.cluster, s.topics, fleet.Names())
 	return s, nil
