@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -150,10 +149,8 @@ func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appU
 		err = refuse(msg, p.Apps)
 	}
 	if err != nil {
-		line := previewLine{Decision: "dead", Reason: push.ReasonInvalidMessage, Problem: err.Error()}
-		if invalid, ok := errors.AsType[*message.Invalid](err); ok {
-			line.Reason, line.Problem = invalid.Reason, invalid.Field+": "+invalid.Problem
-		}
+		line := previewLine{Decision: push.Dead.String()}
+		line.Reason, line.Problem = describe(err)
 		if msg != nil {
 			line.MsgKey = msg.Key
 		}

@@ -171,11 +171,7 @@ func refuse(msg *message.Message, apps map[string]bool) error {
 }
 
 func (r *Route) dead(ctx context.Context, rec *stream.Record, pending *outcome.Pending, msg *message.Message, cause error) {
-	reason := push.ReasonInvalidMessage
-	problem := "unreadable"
-	if invalid, ok := errors.AsType[*message.Invalid](cause); ok {
-		reason, problem = invalid.Reason, invalid.Field+": "+invalid.Problem
-	}
+	reason, problem := describe(cause)
 	now := r.cfg.Now()
 	r.log.Warn("message to the dead topic", zap.String("reason", string(reason)), zap.String("problem", problem),
 		zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset))
@@ -187,6 +183,19 @@ func (r *Route) dead(ctx context.Context, rec *stream.Record, pending *outcome.P
 	}
 	r.events.Record(ctx, event, pending.Add())
 	pending.Done(nil)
+}
+
+// describe says why a message is dead, and what is wrong with which field.
+func describe(cause error) (push.Reason, string) {
+	invalid, ok := errors.AsType[*message.Invalid](cause)
+	switch {
+	case !ok:
+		return push.ReasonInvalidMessage, cause.Error()
+	case invalid.Field == "":
+		return invalid.Reason, invalid.Problem
+	default:
+		return invalid.Reason, invalid.Field + ": " + invalid.Problem
+	}
 }
 
 // decide asks the registry about every recipient of the jobs and hands on what comes of it, in the records' order.
