@@ -95,11 +95,22 @@ func classifyError(a answer) push.Outcome {
 // last one that a connection's end takes in.
 func (a answer) unprocessed() bool {
 	var stream http2.StreamError
-	if errors.As(a.err, &stream) {
+	if errors.As(a.err, &stream) { // net/http's own type fills it
 		return stream.Code == http2.ErrCodeRefusedStream
 	}
 	// net/http keeps this error to itself. Should its text change, the outcome is ambiguous, which is safe.
 	return a.err != nil && strings.Contains(a.err.Error(), "graceful shutdown GOAWAY")
+}
+
+// aboutStream says whether an error ends one request only, and not its connection.
+func aboutStream(err error) bool {
+	var stream http2.StreamError
+	return errors.As(err, &stream)
+}
+
+// ended says whether the caller or the driver ended the request.
+func ended(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errClosed)
 }
 
 // text is the answer as "410 Unregistered".

@@ -19,7 +19,7 @@ var errSign = errors.New("apns: no provider token")
 // and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts the
 // timestamp to seconds.
 type exchange struct {
-	payload payloadReader
+	payload []byte
 	conn    *conn
 	bearer  string
 	answer  answer
@@ -43,27 +43,40 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		r.Body.Close() // apns2's placeholder
 	}
-	response, err := t.exchange(r, x)
-	if err != nil {
-		x.answer = answer{err: err, sent: x.payload.begun()}
-		return nil, err
+	for range t.pool.limit + 1 {
+		response, err := t.exchange(r, x)
+		if err == nil {
+			return response, nil
+		}
+		// A connection that takes no request any more was the pool's to find out, and there may be another one.
+		if x.conn == nil || x.answer.sent || ended(err) || aboutStream(err) {
+			break
+		}
 	}
-	return response, nil
+	return nil, x.answer.err
 }
 
 func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, err error) {
+	x.conn = nil
+	body := newPayloadReader(x.payload)
+	defer func() {
+		if err != nil {
+			x.answer = answer{err: err, sent: body.begun()}
+		}
+		if x.conn != nil {
+			t.pool.release(x.conn, err, body.begun())
+		}
+	}()
 	if x.bearer, err = t.signer.bearer(); err != nil {
 		return nil, errors.Join(errSign, err)
 	}
 	if x.conn, err = t.pool.acquire(r.Context()); err != nil {
 		return nil, err
 	}
-	defer func() { t.pool.release(x.conn, err == nil, err) }()
-
 	// apns2 makes a request for each push, so its headers are nobody else's.
 	out := r.WithContext(r.Context())
 	out.Header["Authorization"] = []string{"bearer " + x.bearer}
-	out.Body, out.GetBody, out.ContentLength = &x.payload, nil, x.payload.size()
+	out.Body, out.GetBody, out.ContentLength = body, nil, int64(len(x.payload))
 	response, err := x.conn.client.RoundTrip(out)
 	if err != nil {
 		return nil, err
@@ -126,9 +139,11 @@ const (
 	payloadWithheld // closed before it was begun: it never will be
 )
 
-func (p *payloadReader) set(content []byte) { p.content.Reset(content) }
-
-func (p *payloadReader) size() int64 { return p.content.Size() }
+func newPayloadReader(content []byte) *payloadReader {
+	p := new(payloadReader)
+	p.content.Reset(content)
+	return p
+}
 
 func (p *payloadReader) begun() bool { return p.state.Load() == payloadBegun }
 

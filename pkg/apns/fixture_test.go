@@ -3,6 +3,7 @@ package apns
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net/http"
@@ -95,6 +96,7 @@ type fixture struct {
 	driver      *driver
 	sender      *sender
 	certificate tls.Certificate
+	roots       *x509.CertPool
 }
 
 type options struct {
@@ -182,7 +184,7 @@ func open(t testing.TB, url string, p8 []byte, authority *pushtest.Authority, o 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{driver: opened.(*driver), sender: got.(*sender)}
+	return &fixture{driver: opened.(*driver), sender: got.(*sender), roots: authority.Pool()}
 }
 
 func write(t testing.TB, path string, content []byte) {

@@ -30,7 +30,7 @@ const (
 )
 
 // pool holds the connections of one credential: Apple binds a connection to the first key that is used on it. A request
-// is only started where a stream is free, so the server's limit is never exceeded. A new connection carries one request
+// is only started where a stream is free, so that the server's limit holds. A new connection carries one request
 // until the first answer, because Apple allows one stream until it has seen a valid token; and one connection is opened
 // at a time, so a cold start does not become a stampede. Safe for concurrent use.
 type pool struct {
@@ -57,8 +57,8 @@ type pool struct {
 // conn is one connection; its fields are under the pool's lock.
 type conn struct {
 	client   *http.ClientConn
-	inFlight int  // requests until release; a stream ends a little before
-	most     int  // streams at once so far: the server's limit is not below, unless it shrank
+	inFlight int  // requests, from acquire to release
+	limit    int  // of streams, as far as it was seen; 0 = not yet
 	answered bool // the first answer came
 	retired  bool // takes no requests any more
 }
@@ -102,8 +102,8 @@ func wantHTTP2(state tls.ConnectionState) error {
 	return nil
 }
 
-// acquire returns a connection with a stream reserved for the caller, who has to use it in one RoundTrip and then to
-// release the connection. It waits until ctx ends, or a connection can't be set up.
+// acquire returns a connection that has a stream for the caller, who has to use it in one RoundTrip and then to release
+// the connection. It waits until ctx ends, or a connection can't be set up.
 func (p *pool) acquire(ctx context.Context) (*conn, error) {
 	defer p.waiting.wake() // one that leaves the queue lets the next one look
 	for {
@@ -130,56 +130,47 @@ func (p *pool) acquire(ctx context.Context) (*conn, error) {
 // try returns neither connection nor error where the caller has to wait.
 func (p *pool) try() (*conn, error) {
 	p.mu.Lock()
-	var unused []*conn
-	defer func() {
-		p.mu.Unlock()
-		closeAll(unused)
-	}()
+	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errClosed
 	}
-	slices.SortStableFunc(p.conns, func(a, b *conn) int { return a.inFlight - b.inFlight })
-	var found *conn
-	for _, c := range slices.Clone(p.conns) {
-		if !c.answered && c.inFlight > 0 {
-			continue
-		}
-		if c.reserve() {
-			found = c
-			break
-		}
-		if c.goingAway() {
-			unused = append(unused, p.retireLocked(c)...)
-		}
-	}
+	found := p.pickLocked()
+	var err error
 	if found == nil || found.inFlight >= spread {
-		if err := p.growLocked(); err != nil && found == nil && len(p.conns) == 0 {
-			return nil, err
-		}
+		err = p.growLocked()
 	}
 	if found != nil {
 		found.inFlight++
-		if found.inFlight > found.most {
-			found.most = max(found.most, found.client.InFlight())
-		}
+		return found, nil
 	}
-	return found, nil
+	if len(p.conns) > 0 {
+		return nil, nil
+	}
+	return nil, err
 }
 
-func (c *conn) reserve() bool { return c.client.Reserve() == nil }
+// pickLocked finds the connection that carries least and has a stream.
+func (p *pool) pickLocked() *conn {
+	var found *conn
+	for _, c := range p.conns {
+		if c.free() && (found == nil || c.inFlight < found.inFlight) {
+			found = c
+		}
+	}
+	return found
+}
 
-// goingAway tells a connection that takes no more requests, because the server said so or because it broke, from one
-// whose streams are all in use. The latter takes one as long as it has fewer than it has had. Where the server's limit
-// shrank the two look alike: the connection is then replaced, and carries what it has to its end.
-func (c *conn) goingAway() bool {
-	if c.client.InFlight() >= max(c.most, 1) {
-		return false
+// free says whether the server's limit leaves a stream. Requests are counted here and not by Reserve: where the limit
+// shrinks below the reservations, net/http waits for a stream to end while the reservations wait for it. What is too
+// many here, because a stream ends a little later than its request or the limit shrank, waits inside net/http.
+func (c *conn) free() bool {
+	if !c.answered {
+		return c.inFlight == 0
 	}
-	if c.reserve() { // a stream ended since the first try
-		c.client.Release()
-		return false
+	if available := c.client.Available(); available > 0 {
+		c.limit = available + c.client.InFlight()
 	}
-	return true
+	return c.inFlight < max(c.limit, 1)
 }
 
 // growLocked starts to open a connection where there may be one more. The error is that of a set-up that failed so
@@ -208,7 +199,6 @@ func (p *pool) dial() {
 		p.failedLocked("connect", err)
 	case !closed:
 		c := &conn{client: client}
-		client.SetStateHook(func(*http.ClientConn) { p.waiting.wake() })
 		p.conns = append(p.conns, c)
 		p.alive[c] = struct{}{}
 	}
@@ -226,18 +216,22 @@ func (p *pool) failedLocked(doing string, err error) {
 	p.redialAt = time.Now().Add(p.redial.NextBackOff())
 }
 
-// release is told how the one RoundTrip of an acquired connection ended. A connection whose first request got no answer
-// is given up, as one that could not be set up.
-func (p *pool) release(c *conn, answered bool, err error) {
+// release is told how the one RoundTrip of an acquired connection ended: err is nil where an answer came, sent says
+// whether the payload was begun. A connection that takes no request any more, because the server ended it or it broke,
+// is retired; so is one whose first request got no answer, as if it could not be set up.
+func (p *pool) release(c *conn, err error, sent bool) {
 	p.mu.Lock()
 	var unused []*conn
 	c.inFlight--
 	switch {
-	case answered && !c.answered:
+	case err == nil && !c.answered:
 		c.answered = true
 		p.redial.Reset()
-	case !answered && !c.answered && !c.retired && !errors.Is(err, context.Canceled):
+	case err == nil || c.retired || errors.Is(err, context.Canceled):
+	case !c.answered:
 		p.failedLocked("first request of a connection", err)
+		unused = p.retireLocked(c)
+	case !sent && !ended(err) && !aboutStream(err):
 		unused = p.retireLocked(c)
 	}
 	if c.retired && c.inFlight == 0 {

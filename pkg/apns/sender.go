@@ -140,8 +140,7 @@ func (s *sender) push(ctx context.Context, n *push.Notification) push.Outcome {
 }
 
 func (s *sender) exchange(ctx context.Context, token string, r request) *exchange {
-	x := new(exchange)
-	x.payload.set(r.payload)
+	x := &exchange{payload: r.payload}
 	// What apns2 answers is known from the exchange, and its error would quote the token.
 	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), r.notification(token))
 	if err != nil && x.answer.status == 0 && x.answer.err == nil {
@@ -156,7 +155,7 @@ func (s *sender) again(x *exchange) bool {
 	a := x.answer
 	switch {
 	case a.status == 0:
-		return x.conn != nil && (!a.sent || a.unprocessed()) && !ended(a.err)
+		return a.unprocessed()
 	case a.status == http.StatusForbidden && a.reason == apns2.ReasonExpiredProviderToken:
 		return s.signer.expired(x.bearer) && s.pool.replace(x.conn)
 	case a.status == http.StatusForbidden && a.reason == reasonUnrelatedKeyID,
@@ -166,11 +165,6 @@ func (s *sender) again(x *exchange) bool {
 		s.signer.tooManyUpdates(x.bearer)
 	}
 	return false
-}
-
-// ended says whether the caller or the driver ended the request.
-func ended(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errClosed)
 }
 
 // close cuts the connections and returns when no worker is left.
