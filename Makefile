@@ -16,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/pushfleet, bin/pushctl and bin/pushsim
+build: ## build bin/pushfleet, bin/pushctl, bin/pushsim and bin/pushdemo
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: test
