@@ -3,6 +3,7 @@ package apns
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -231,6 +232,34 @@ func TestAServerThatIsAwayIsANetworkError(t *testing.T) {
 	}
 }
 
+func TestAServerThatNeverSpeaksCostsNoMoreThanTheDeadline(t *testing.T) {
+	t.Parallel()
+	authority, err := pushtest.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, p8, err := apnstest.NewKey(teamID, keyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody else does
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	f := open(t, "https://"+silent.Addr().String(), p8, authority, options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	for i, o := range f.send(t, ctx, numbered(1000)...) {
+		if diff := cmp.Diff(push.Outcome{Reason: push.ReasonTimeout, Scope: push.ScopeProvider}, o, ignoreErr); diff != "" {
+			t.Fatalf("notification %d (-want +got):\n%s", i, diff)
+		}
+	}
+	if err := f.driver.Close(); err != nil { // ends the handshake that is still going on
+		t.Error(err)
+	}
+}
+
 func TestAServerThatComesBackIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	f := start(t, options{})
@@ -304,7 +333,9 @@ func TestAnAnswerThatIsNotApples(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"reason":"BadDeviceToken","timestamp":"soon"}`)
 		case '4':
-			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+			if r.URL.Path != "/elsewhere" {
+				http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+			}
 		}
 	})
 	want := []push.Outcome{
