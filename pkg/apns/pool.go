@@ -221,7 +221,6 @@ func (p *pool) failedLocked(doing string, err error) {
 // is retired; so is one whose first request got no answer, as if it could not be set up.
 func (p *pool) release(c *conn, err error, sent bool) {
 	p.mu.Lock()
-	var unused []*conn
 	c.inFlight--
 	switch {
 	case err == nil && !c.answered:
@@ -230,14 +229,11 @@ func (p *pool) release(c *conn, err error, sent bool) {
 	case err == nil || c.retired || errors.Is(err, context.Canceled):
 	case !c.answered:
 		p.failedLocked("first request of a connection", err)
-		unused = p.retireLocked(c)
+		p.retireLocked(c)
 	case !sent && !ended(err) && !aboutStream(err):
-		unused = p.retireLocked(c)
+		p.retireLocked(c)
 	}
-	if c.retired && c.inFlight == 0 {
-		delete(p.alive, c)
-		unused = append(unused, c)
-	}
+	unused := p.unusedLocked(c)
 	p.mu.Unlock()
 	closeAll(unused)
 	p.waiting.wake()
@@ -247,26 +243,27 @@ func (p *pool) release(c *conn, err error, sent bool) {
 // another one. It is not where a connection was replaced less than a minute ago and this is another one.
 func (p *pool) replace(c *conn) bool {
 	p.mu.Lock()
-	var unused []*conn
 	again := c.retired
 	if now := time.Now(); !again && now.Sub(p.replaced) >= replaceEvery {
 		p.replaced = now
-		unused = p.retireLocked(c)
+		p.retireLocked(c)
 		again = true
 	}
+	unused := p.unusedLocked(c)
 	p.mu.Unlock()
 	closeAll(unused)
 	return again
 }
 
-// retireLocked takes a connection out of use, and returns it where it carries nothing any more.
-func (p *pool) retireLocked(c *conn) []*conn {
+// retireLocked takes a connection out of use.
+func (p *pool) retireLocked(c *conn) {
 	c.retired = true
 	p.conns = slices.DeleteFunc(p.conns, func(other *conn) bool { return other == c })
-	if c.inFlight > 0 {
-		return nil
-	}
-	if _, open := p.alive[c]; !open {
+}
+
+// unusedLocked returns a connection that nobody needs any more, once, for closeAll.
+func (p *pool) unusedLocked(c *conn) []*conn {
+	if _, open := p.alive[c]; !open || !c.retired || c.inFlight > 0 {
 		return nil
 	}
 	delete(p.alive, c)

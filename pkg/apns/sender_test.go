@@ -255,8 +255,12 @@ func TestAServerThatNeverSpeaksCostsNoMoreThanTheDeadline(t *testing.T) {
 			t.Fatalf("notification %d (-want +got):\n%s", i, diff)
 		}
 	}
-	if err := f.driver.Close(); err != nil { // ends the handshake that is still going on
+	began := time.Now()
+	if err := f.driver.Close(); err != nil {
 		t.Error(err)
+	}
+	if took := time.Since(began); took > dialTimeout/2 {
+		t.Errorf("close took %s: it waited for the handshake", took)
 	}
 }
 
