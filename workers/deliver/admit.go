@@ -89,6 +89,10 @@ func (d *Deliver) admitted(ctx context.Context, it *item, a registry.Admission) 
 			n.Token, n.Credential, n.Version = a.Binding.Token, a.Binding.Credential, a.Binding.Version
 		}
 		it.n = &n
+		if !d.cfg.Known(n.App, n.Credential) { // a device may name anything: it must not cost a pool
+			d.finish(ctx, it, push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential})
+			return
+		}
 		d.pool(n.App, n.Credential).add(ctx, it)
 	case registry.Moved:
 		d.move(ctx, it, *a.Binding)

@@ -37,11 +37,12 @@ type Events interface {
 type Config struct {
 	Platform    push.Platform
 	Topics      stream.Topics
-	Owner       string         // names this process in leases
-	Policy      outcome.Policy // when and how often an attempt is repeated
-	SendTimeout time.Duration  // for one attempt, waiting for a connection included
-	Concurrency int            // sends in flight per credential
-	Share       int            // what one credential may hold waiting, where several are in use
+	Owner       string                            // names this process in leases
+	Policy      outcome.Policy                    // when and how often an attempt is repeated
+	SendTimeout time.Duration                     // for one attempt, waiting for a connection included
+	Concurrency int                               // sends in flight per credential
+	Share       int                               // what one credential may hold waiting, where several are in use
+	Known       func(app, credential string) bool // configured; what is not is a dead letter and gets no pool
 	Now         func() time.Time
 	Observe     func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
 }

@@ -95,7 +95,7 @@ func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := New(Config{
-			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Concurrency: 10, Share: 100, Now: time.Now,
+			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Known: func(_, name string) bool { return name == "c" }, Concurrency: 10, Share: 100, Now: time.Now,
 			Observe: func(*push.Notification, push.Lane, push.Outcome, time.Duration) {},
 		}, w, func(string, string) (push.Sender, error) { return sender, senderErr }, w, w, zap.NewNop())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -135,7 +135,7 @@ func TestOrderOfTheLastSteps(t *testing.T) {
 			want:    "publish im.devices; mark n1 done; event n1 drop_token unregistered; ack n1",
 		},
 		"no such credential": {
-			senderErr: push.ErrUnknownCredential,
+			admission: &registry.Admission{Verdict: registry.Go, Binding: &push.Binding{Platform: "apns", Credential: "other"}},
 			want:      "publish push.apns.dead; mark n1 dead; event n1 dead unknown_credential; ack n1",
 		},
 		"key unreadable": {

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -147,12 +146,9 @@ func (p *pool) fresh(ctx context.Context, batch []*item) []*item {
 	return live
 }
 
-// cannot is the sender of a credential that has none.
+// cannot is the sender of a credential whose key cannot be used.
 func (p *pool) cannot(err error) push.Sender {
 	o := push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused, Scope: push.ScopeCredential, Err: err}
-	if errors.Is(err, push.ErrUnknownCredential) {
-		o = push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential, Err: err}
-	}
 	return push.SenderFunc(func(_ context.Context, batch []*push.Notification, report func(int, push.Outcome)) {
 		for i := range batch {
 			report(i, o)

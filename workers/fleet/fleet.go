@@ -170,6 +170,12 @@ func Apps(cfg *config.Config) map[string]bool {
 	return apps
 }
 
+// knownCredential says whether an app has a credential of that name on that platform.
+func (f *fleet) knownCredential(app string, p push.Platform, name string) bool {
+	c, ok := f.cfg.Apps[app].Credentials[name]
+	return ok && c.Platform == p
+}
+
 // CheckToken says what is wrong with a token of a platform, without quoting it.
 func (f *fleet) CheckToken(p push.Platform, token string) error {
 	d := f.drivers[p]

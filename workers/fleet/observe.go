@@ -10,9 +10,13 @@ import (
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
-// observe counts an event.
+// observe counts an event. A device may name any platform; a label of the metrics must not.
 func (f *fleet) observe(e *schemasv1.Event) {
-	f.metrics.Outcome(push.Platform(e.GetPlatform()), e.GetDisposition(), push.Reason(e.GetReason()))
+	platform := push.Platform(e.GetPlatform())
+	if f.drivers[platform] == nil {
+		platform = ""
+	}
+	f.metrics.Outcome(platform, e.GetDisposition(), push.Reason(e.GetReason()))
 }
 
 // attempted measures an attempt.

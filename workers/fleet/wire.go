@@ -54,7 +54,8 @@ func (f *fleet) deliver(p push.Platform) error {
 		return fmt.Errorf("no such platform: %s", p)
 	}
 	d := deliver.New(deliver.Config{Platform: p, Topics: f.topics, Owner: f.owner, Policy: f.policy, SendTimeout: 10 * time.Second,
-		Concurrency: 1000, Share: f.cfg.Limits.InFlight / 2, Now: time.Now, Observe: f.attempted},
+		Concurrency: 1000, Share: f.cfg.Limits.InFlight / 2, Now: time.Now,
+		Known: func(app, name string) bool { return f.knownCredential(app, p, name) }, Observe: f.attempted},
 		f.reg, driver.Sender, f.pub, f.recorder, f.log.Named(string(RoleDeliver(p))))
 	f.workers = append(f.workers, d.Run)
 	var lanes []stream.Lane
@@ -114,11 +115,7 @@ func (f *fleet) api() error {
 	apps := Apps(f.cfg)
 	server, err := api.New(api.Options{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, TokensFile: f.cfg.API.TokensFile,
 		Publisher: f.pub, Registry: f.reg, KnownApp: func(app string) bool { return apps[app] },
-		KnownCredential: func(app string, p push.Platform, name string) bool {
-			c, ok := f.cfg.Apps[app].Credentials[name]
-			return ok && c.Platform == p
-		},
-		CheckToken: f.CheckToken, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
+		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
 		ShutdownTimeout: drainTimeout, Registerer: f.metrics.Registerer(), Logger: f.log.Named("api")})
 	if err != nil {
 		return errors.Join(err, ln.Close())
