@@ -95,6 +95,10 @@ func (d *Deliver) admitted(ctx context.Context, it *item, a registry.Admission) 
 		}
 		d.pool(n.App, n.Credential).add(ctx, it)
 	case registry.Moved:
+		if !d.cfg.Serves(a.Binding.Platform) { // its topics do not exist
+			d.finish(ctx, it, push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential})
+			return
+		}
 		d.move(ctx, it, *a.Binding)
 	case registry.Done:
 		d.repeat(ctx, it, a)

@@ -43,6 +43,7 @@ type Config struct {
 	Concurrency int                               // sends in flight per credential
 	Share       int                               // what one credential may hold waiting, where several are in use
 	Known       func(app, credential string) bool // configured; what is not is a dead letter and gets no pool
+	Serves      func(push.Platform) bool          // platforms that have topics
 	Now         func() time.Time
 	Observe     func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
 }

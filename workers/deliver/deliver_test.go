@@ -95,7 +95,7 @@ func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := New(Config{
-			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Known: func(_, name string) bool { return name == "c" }, Concurrency: 10, Share: 100, Now: time.Now,
+			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Serves: func(p push.Platform) bool { return p == "fcm" }, Known: func(_, name string) bool { return name == "c" }, Concurrency: 10, Share: 100, Now: time.Now,
 			Observe: func(*push.Notification, push.Lane, push.Outcome, time.Duration) {},
 		}, w, func(string, string) (push.Sender, error) { return sender, senderErr }, w, w, zap.NewNop())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -148,6 +148,10 @@ func TestOrderOfTheLastSteps(t *testing.T) {
 		},
 		"another has it": {
 			admission: &registry.Admission{Verdict: registry.Leased}, want: "publish push.apns.retry.10s; event n1 retry leased; ack n1",
+		},
+		"device uses a platform that nobody serves": {
+			admission: &registry.Admission{Verdict: registry.Moved, Binding: &push.Binding{Platform: "web"}},
+			want:      "publish push.apns.dead; mark n1 dead; event n1 dead unknown_credential; ack n1",
 		},
 		"device uses another platform": {
 			admission: &registry.Admission{Verdict: registry.Moved, Binding: &push.Binding{Platform: "fcm"}}, want: "publish push.fcm.normal; ack n1",

@@ -35,7 +35,8 @@ func next(o push.Outcome, n *push.Notification, meta stream.Meta, now time.Time,
 	case push.Delivered:
 		s.mark = registry.MarkDone
 	case push.Filter:
-		s.mark = registry.MarkDone
+		// A newer attempt is under way: its mark must stay, or it would end as done and nobody would be pushed.
+		s.mark, s.unmarked = registry.MarkDone, o.Reason == push.ReasonSuperseded
 	case push.DropToken:
 		s.reject, s.mark = true, registry.MarkDone
 	case push.Park:

@@ -94,6 +94,10 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 			outcome: push.Outcome{Disposition: push.Filter, Reason: push.ReasonForeground}, attempt: 1,
 			want: follows{Disposition: push.Filter, Reason: push.ReasonForeground, Attempt: 1, Mark: registry.MarkDone},
 		},
+		"a newer attempt is under way: its mark stays": {
+			outcome: push.Outcome{Disposition: push.Filter, Reason: push.ReasonSuperseded}, attempt: 1,
+			want: follows{Disposition: push.Filter, Reason: push.ReasonSuperseded, Attempt: 1, Unmarked: true},
+		},
 		"a forgotten case loses nothing": {
 			outcome: push.Outcome{}, attempt: 1,
 			want: follows{Disposition: push.Retry, Topic: "push.apns.retry.10s", Attempt: 2, Mark: registry.MarkRetry},

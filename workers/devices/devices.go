@@ -33,6 +33,8 @@ type Events interface {
 type Config struct {
 	Topics stream.Topics
 	Apps   map[string]bool
+	// Platforms are those that this fleet serves.
+	Platforms map[push.Platform]bool
 	// CheckToken says what is wrong with a token of a platform, without quoting it.
 	CheckToken func(p push.Platform, token string) error
 	Now        func() time.Time
@@ -107,6 +109,9 @@ func Read(value []byte, cfg Config) (registry.DeviceEvent, error) {
 	}
 	if !cfg.Apps[event.App] {
 		return event, ErrUnknownApp
+	}
+	if event.Platform != "" && !cfg.Platforms[event.Platform] {
+		return event, errors.New("platform is not one of this fleet")
 	}
 	if event.Token != nil && *event.Token != "" && event.Platform != "" {
 		if err := cfg.CheckToken(event.Platform, *event.Token); err != nil {

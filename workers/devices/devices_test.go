@@ -72,7 +72,7 @@ func open(t *testing.T) *registry.Registry {
 }
 
 func newDevices(reg *registry.Registry, l *log) *Devices {
-	return New(Config{Apps: map[string]bool{"demo": true}, Now: func() time.Time { return clock },
+	return New(Config{Apps: map[string]bool{"demo": true}, Platforms: map[push.Platform]bool{"apns": true}, Now: func() time.Time { return clock },
 		CheckToken: func(_ push.Platform, token string) error {
 			if strings.Trim(token, "0123456789abcdef") != "" {
 				return fmt.Errorf("token: not hexadecimal")

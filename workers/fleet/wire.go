@@ -34,11 +34,7 @@ func (f *fleet) route() error {
 	hold.set(errors.New("presence was not looked at yet"))
 	f.workers = append(f.workers, hold.run)
 	f.health.Add("presence", hold.check)
-	platforms := map[push.Platform]bool{}
-	for _, p := range f.platforms {
-		platforms[p] = true
-	}
-	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Apps(f.cfg), Platforms: platforms,
+	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Apps(f.cfg), Platforms: f.served(),
 		MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: hold.check}, f.reg, f.pub, f.recorder, f.log.Named("route"))
 	start := stream.StartLatest
 	if f.cfg.Kafka.Start == config.StartEarliest {
@@ -48,6 +44,15 @@ func (f *fleet) route() error {
 		Start: map[string]stream.Start{f.topics.Messages(): start}, Budget: f.budget, DrainTimeout: drainTimeout}, r.Handle)
 }
 
+// served is the set of platforms.
+func (f *fleet) served() map[push.Platform]bool {
+	served := make(map[push.Platform]bool, len(f.platforms))
+	for _, p := range f.platforms {
+		served[p] = true
+	}
+	return served
+}
+
 func (f *fleet) deliver(p push.Platform) error {
 	driver := f.drivers[p]
 	if driver == nil {
@@ -55,7 +60,8 @@ func (f *fleet) deliver(p push.Platform) error {
 	}
 	d := deliver.New(deliver.Config{Platform: p, Topics: f.topics, Owner: f.owner, Policy: f.policy, SendTimeout: 10 * time.Second,
 		Concurrency: 1000, Share: f.cfg.Limits.InFlight / 2, Now: time.Now,
-		Known: func(app, name string) bool { return f.knownCredential(app, p, name) }, Observe: f.attempted},
+		Serves: func(p push.Platform) bool { return f.drivers[p] != nil },
+		Known:  func(app, name string) bool { return f.knownCredential(app, p, name) }, Observe: f.attempted},
 		f.reg, driver.Sender, f.pub, f.recorder, f.log.Named(string(RoleDeliver(p))))
 	f.workers = append(f.workers, d.Run)
 	var lanes []stream.Lane
@@ -92,7 +98,7 @@ func (f *fleet) waitingRoom(p push.Platform, name, topic string, delay time.Dura
 func (f *fleet) devices() error {
 	rebuilder := devices.NewRebuilder(f.reg, f.cluster, f.topics, f.owner, f.log.Named("rebuild"))
 	f.workers = append(f.workers, rebuilder.Run)
-	d := devices.New(devices.Config{Topics: f.topics, Apps: Apps(f.cfg), CheckToken: f.CheckToken, Now: time.Now},
+	d := devices.New(devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken, Now: time.Now},
 		f.reg, f.pub, f.recorder, f.log.Named("devices"))
 	return f.source(RoleDevices, stream.SourceConfig{Group: "devices", Lanes: []stream.Lane{{Topics: []string{f.topics.Devices(), f.topics.Presence()}}},
 		Budget: f.budget, DrainTimeout: drainTimeout}, d.Handle)
