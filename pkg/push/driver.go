@@ -55,6 +55,9 @@ type Settings struct {
 	Block Block  // the platform's own top-level block
 	Apps  map[string]AppSettings
 	Now   func() time.Time // the clock; never nil
+	// Offline hands a record for the IM's gateway to im.offline under the device's key; done is called once, with nil
+	// when the record is durable. nil outside a running fleet: then nothing can be sent this way.
+	Offline func(ctx context.Context, app, user, device string, value []byte, done func(error))
 }
 
 // AppSettings is one app's share of [Settings].
@@ -75,6 +78,7 @@ type Block interface {
 // Kind is a platform before configuration: a line in the fleet's table.
 type Kind struct {
 	Platform Platform
+	Keyless  bool // it needs no credential: its devices name none
 	// Open checks the settings and opens no file; its errors name the paths of all mistakes.
 	Open func(Settings) (Driver, error)
 }

@@ -26,6 +26,24 @@ var Lanes = []Lane{LaneUrgent, LaneNormal, LaneBulk}
 // NoBadge is the [Notification.Badge] of a notification that leaves the number on the icon alone.
 const NoBadge = -1
 
+// Purpose says why a notification exists beside the first push of its message; it is part of the notification's id.
+const (
+	PurposeFirst    = ""         // the message's own push
+	PurposeRecall   = "recall"   // replaces what the first push shows
+	PurposeFallback = "fallback" // goes out where the device's own service did not acknowledge the first push
+	PurposeSync     = "sync"     // corrects the number on the icon after messages were read on another device
+)
+
+// Type says what a push does when it arrives.
+type Type string
+
+// The types of a push.
+const (
+	TypeAlert      Type = ""           // it shows a notification
+	TypeVoIP       Type = "voip"       // it rings: a call
+	TypeBackground Type = "background" // it wakes the app and shows nothing
+)
+
 // SoundSilent is the sound name with which a message asks for no sound at all.
 const SoundSilent = "push.no_sound"
 
@@ -37,7 +55,8 @@ type Notification struct {
 	User    string
 	Device  string
 	MsgKey  string // key of the chat message
-	Purpose string // "" for the first push of a message; "recall", "fallback" for a replacement
+	Purpose string // one of the Purpose constants
+	Type    Type
 
 	Platform   Platform
 	Token      string // provider's device token: secret, never in logs, errors or metrics
@@ -56,6 +75,8 @@ type Notification struct {
 	AndroidSound string // of the message, for Android devices: "" = none named, SoundSilent = none
 	Channel      string // Android notification channel; "" = the app's mapping from sound to channel
 	Mutable      bool   // the client's extension may change it before it is shown
+	Interruption string // passive, active, time-sensitive, critical; "" = the platform's default
+	Vendor       string // JSON object: the members of AndroidInfo that no platform here reads; "" = none
 
 	CollapseID string    // id of the first push of this message for this device: what it replaces
 	Expires    time.Time // the provider stops trying then
@@ -68,5 +89,7 @@ type Binding struct {
 	Token      string // secret; "" = push is off
 	Credential string
 	Language   string // BCP 47
+	VoIPToken  string // secret; where calls go on Apple's devices, "" = nowhere
+	Service    bool   // the device's own service takes offline messages; Platform and Token are the fallback
 	Version    int64  // grows with every change of the binding
 }

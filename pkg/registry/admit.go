@@ -21,7 +21,12 @@ type AdmitRequest struct {
 	Attempt, Redrive  int           // of the record
 	Platform          push.Platform // the record's
 	Version           int64         // of the binding in the record
-	MsgKey            string        // of the chat message: what a receipt or a recall names; no rule reads it so far
+	MsgKey            string        // of the chat message, whole: what a receipt names
+	Message           MessageRef    // the same for its recall
+	Purpose           string        // of the notification: a recall goes only where the first push may have been shown, a fallback only where it was not acknowledged
+	First             string        // id of the first push, where Purpose is not push.PurposeFirst
+	Type              push.Type     // a background push may show the number 0
+	AnyForeground     bool          // the app's policy, as in DecideRequest
 }
 
 // Verdict is the answer to an [AdmitRequest].

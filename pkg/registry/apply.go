@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
 // Applied is what an event did to bindings.
@@ -18,6 +20,9 @@ type Applied struct {
 	// because the event was applied before, so that a repeat after a crash writes what the first time could not. None
 	// for events of presence alone, and for events older than the binding.
 	States []State
+	// Settings is the user's full settings, to be written to the registry topic; nil where the event is not about them or
+	// older than all that it sets.
+	Settings *schemasv1.UserState
 }
 
 // maxDevices bounds one user's devices. A new one beyond takes the place of the one whose last event is the oldest.

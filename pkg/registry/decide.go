@@ -18,8 +18,17 @@ type DecideRequest struct {
 	App, User  string
 	Origin     string // topic/partition/offset of the chat record
 	Claim      Claim
-	Counts     bool      // each push of this message adds 1 to its device's badge
 	RecordTime time.Time // of the chat record: duplicates are told by it, not by when they are processed
+
+	Counts     bool   // each push of this message adds 1 to its device's badge
+	MsgKey     string // the message key: what a receipt names
+	ContentKey string // the message key with its content's checksum, which it gets under [Decision.OtherContent]
+
+	Conversation  string // c2c:<sender> or group:<group>: the user may have a receive option for it
+	Group         bool   // of a group: which default sound counts
+	Mentioned     bool   // the message mentions the user, or everybody
+	IgnoreOption  bool   // the sender overrides the user's receive option
+	AnyForeground bool   // the app's policy: one device in the foreground silences the user's others
 }
 
 // Claim is what makes a message a duplicate of another.
@@ -55,6 +64,7 @@ func (s ClaimStatus) String() string {
 // Decision is the answer for one recipient.
 type Decision struct {
 	Status       ClaimStatus
+	Sound        string           // the user's default for this kind of conversation; "" = none
 	OtherContent bool             // other content was seen under the same claim key and MsgTime: the message key needs its checksum
 	Devices      []DeviceDecision // by device id; none for a Duplicate
 }

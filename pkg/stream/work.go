@@ -121,6 +121,7 @@ func EncodeNotification(n *push.Notification) []byte {
 		Title: n.Title, Subtitle: n.Subtitle, Body: n.Body, Ext: n.Ext, Image: n.Image, Thread: n.Thread,
 		Sound: n.Sound, AndroidSound: n.AndroidSound, Channel: n.Channel, Mutable: n.Mutable,
 		CollapseId: n.CollapseID, ExpiresMs: millis(n.Expires), ReceivedMs: millis(n.Received),
+		Type: string(n.Type), Interruption: n.Interruption, Vendor: n.Vendor,
 	}
 	if n.Badge != push.NoBadge {
 		badge := int32(n.Badge)
@@ -147,6 +148,7 @@ func DecodeNotification(value []byte) (*push.Notification, error) {
 		Badge: push.NoBadge,
 		Sound: m.Sound, AndroidSound: m.AndroidSound, Channel: m.Channel, Mutable: m.Mutable,
 		CollapseID: m.CollapseId, Expires: fromMillis(m.ExpiresMs), Received: fromMillis(m.ReceivedMs),
+		Type: push.Type(m.Type), Interruption: m.Interruption, Vendor: m.Vendor,
 	}
 	if m.Badge != nil {
 		n.Badge = int(*m.Badge)

@@ -31,7 +31,7 @@ type Notification struct {
 	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	Device        string                 `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	MsgKey        string                 `protobuf:"bytes,5,opt,name=msg_key,json=msgKey,proto3" json:"msg_key,omitempty"`
-	Purpose       string                 `protobuf:"bytes,6,opt,name=purpose,proto3" json:"purpose,omitempty"` // "" first push; recall, fallback
+	Purpose       string                 `protobuf:"bytes,6,opt,name=purpose,proto3" json:"purpose,omitempty"` // "" first push; recall, fallback, sync
 	Platform      string                 `protobuf:"bytes,7,opt,name=platform,proto3" json:"platform,omitempty"`
 	Token         string                 `protobuf:"bytes,8,opt,name=token,proto3" json:"token,omitempty"` // secret
 	Credential    string                 `protobuf:"bytes,9,opt,name=credential,proto3" json:"credential,omitempty"`
@@ -50,6 +50,9 @@ type Notification struct {
 	CollapseId    string                 `protobuf:"bytes,22,opt,name=collapse_id,json=collapseId,proto3" json:"collapse_id,omitempty"`
 	ExpiresMs     int64                  `protobuf:"varint,23,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
 	ReceivedMs    int64                  `protobuf:"varint,24,opt,name=received_ms,json=receivedMs,proto3" json:"received_ms,omitempty"` // the chat record's time
+	Type          string                 `protobuf:"bytes,25,opt,name=type,proto3" json:"type,omitempty"`                                // "" alert; voip, background
+	Interruption  string                 `protobuf:"bytes,26,opt,name=interruption,proto3" json:"interruption,omitempty"`                // passive, active, time-sensitive, critical; "" the platform's default
+	Vendor        string                 `protobuf:"bytes,27,opt,name=vendor,proto3" json:"vendor,omitempty"`                            // JSON object: what AndroidInfo says to vendors that are not served
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +255,27 @@ func (x *Notification) GetReceivedMs() int64 {
 	return 0
 }
 
+func (x *Notification) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Notification) GetInterruption() string {
+	if x != nil {
+		return x.Interruption
+	}
+	return ""
+}
+
+func (x *Notification) GetVendor() string {
+	if x != nil {
+		return x.Vendor
+	}
+	return ""
+}
+
 // Events is the value of push.events: outcomes of many messages, packed.
 type Events struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -443,6 +467,8 @@ type DeviceState struct {
 	Version       int64                  `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
 	LoggedOut     bool                   `protobuf:"varint,9,opt,name=logged_out,json=loggedOut,proto3" json:"logged_out,omitempty"`
 	EventTimeMs   int64                  `protobuf:"varint,10,opt,name=event_time_ms,json=eventTimeMs,proto3" json:"event_time_ms,omitempty"` // of the newest event of the binding
+	VoipToken     string                 `protobuf:"bytes,11,opt,name=voip_token,json=voipToken,proto3" json:"voip_token,omitempty"`          // secret
+	Service       bool                   `protobuf:"varint,12,opt,name=service,proto3" json:"service,omitempty"`                              // the device's own service takes offline messages
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -547,11 +573,434 @@ func (x *DeviceState) GetEventTimeMs() int64 {
 	return 0
 }
 
+func (x *DeviceState) GetVoipToken() string {
+	if x != nil {
+		return x.VoipToken
+	}
+	return ""
+}
+
+func (x *DeviceState) GetService() bool {
+	if x != nil {
+		return x.Service
+	}
+	return false
+}
+
+// UserState is the value of push.registry under app|user: the user's settings, whole.
+type UserState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	EventTimeMs   int64                  `protobuf:"varint,3,opt,name=event_time_ms,json=eventTimeMs,proto3" json:"event_time_ms,omitempty"` // of the newest event about anything but options; 0: there was none
+	PushOff       bool                   `protobuf:"varint,4,opt,name=push_off,json=pushOff,proto3" json:"push_off,omitempty"`
+	SoundC2C      string                 `protobuf:"bytes,5,opt,name=sound_c2c,json=soundC2c,proto3" json:"sound_c2c,omitempty"` // "" none set
+	SoundGroup    string                 `protobuf:"bytes,6,opt,name=sound_group,json=soundGroup,proto3" json:"sound_group,omitempty"`
+	QuietDaily    *QuietDaily            `protobuf:"bytes,7,opt,name=quiet_daily,json=quietDaily,proto3" json:"quiet_daily,omitempty"`
+	QuietOnce     *QuietOnce             `protobuf:"bytes,8,opt,name=quiet_once,json=quietOnce,proto3" json:"quiet_once,omitempty"`
+	Options       []*ReceiveOption       `protobuf:"bytes,9,rep,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserState) Reset() {
+	*x = UserState{}
+	mi := &file_records_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserState) ProtoMessage() {}
+
+func (x *UserState) ProtoReflect() protoreflect.Message {
+	mi := &file_records_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserState.ProtoReflect.Descriptor instead.
+func (*UserState) Descriptor() ([]byte, []int) {
+	return file_records_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UserState) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *UserState) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *UserState) GetEventTimeMs() int64 {
+	if x != nil {
+		return x.EventTimeMs
+	}
+	return 0
+}
+
+func (x *UserState) GetPushOff() bool {
+	if x != nil {
+		return x.PushOff
+	}
+	return false
+}
+
+func (x *UserState) GetSoundC2C() string {
+	if x != nil {
+		return x.SoundC2C
+	}
+	return ""
+}
+
+func (x *UserState) GetSoundGroup() string {
+	if x != nil {
+		return x.SoundGroup
+	}
+	return ""
+}
+
+func (x *UserState) GetQuietDaily() *QuietDaily {
+	if x != nil {
+		return x.QuietDaily
+	}
+	return nil
+}
+
+func (x *UserState) GetQuietOnce() *QuietOnce {
+	if x != nil {
+		return x.QuietOnce
+	}
+	return nil
+}
+
+func (x *UserState) GetOptions() []*ReceiveOption {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// QuietDaily is a window of every day in which nothing is pushed.
+type QuietDaily struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartS        int32                  `protobuf:"varint,1,opt,name=start_s,json=startS,proto3" json:"start_s,omitempty"` // seconds after midnight, on the zone's clock
+	DurationS     int32                  `protobuf:"varint,2,opt,name=duration_s,json=durationS,proto3" json:"duration_s,omitempty"`
+	TimeZone      string                 `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"` // IANA name
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuietDaily) Reset() {
+	*x = QuietDaily{}
+	mi := &file_records_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuietDaily) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuietDaily) ProtoMessage() {}
+
+func (x *QuietDaily) ProtoReflect() protoreflect.Message {
+	mi := &file_records_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuietDaily.ProtoReflect.Descriptor instead.
+func (*QuietDaily) Descriptor() ([]byte, []int) {
+	return file_records_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *QuietDaily) GetStartS() int32 {
+	if x != nil {
+		return x.StartS
+	}
+	return 0
+}
+
+func (x *QuietDaily) GetDurationS() int32 {
+	if x != nil {
+		return x.DurationS
+	}
+	return 0
+}
+
+func (x *QuietDaily) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// QuietOnce is one window in which nothing is pushed.
+type QuietOnce struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartMs       int64                  `protobuf:"varint,1,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuietOnce) Reset() {
+	*x = QuietOnce{}
+	mi := &file_records_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuietOnce) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuietOnce) ProtoMessage() {}
+
+func (x *QuietOnce) ProtoReflect() protoreflect.Message {
+	mi := &file_records_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuietOnce.ProtoReflect.Descriptor instead.
+func (*QuietOnce) Descriptor() ([]byte, []int) {
+	return file_records_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *QuietOnce) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *QuietOnce) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+// ReceiveOption is what a user wants of one conversation.
+type ReceiveOption struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`                     // c2c:<user> or group:<group>
+	Option        int32                  `protobuf:"varint,2,opt,name=option,proto3" json:"option,omitempty"`                                // 0 to 4
+	EventTimeMs   int64                  `protobuf:"varint,3,opt,name=event_time_ms,json=eventTimeMs,proto3" json:"event_time_ms,omitempty"` // each option keeps its own newest event
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiveOption) Reset() {
+	*x = ReceiveOption{}
+	mi := &file_records_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiveOption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiveOption) ProtoMessage() {}
+
+func (x *ReceiveOption) ProtoReflect() protoreflect.Message {
+	mi := &file_records_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiveOption.ProtoReflect.Descriptor instead.
+func (*ReceiveOption) Descriptor() ([]byte, []int) {
+	return file_records_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReceiveOption) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ReceiveOption) GetOption() int32 {
+	if x != nil {
+		return x.Option
+	}
+	return 0
+}
+
+func (x *ReceiveOption) GetEventTimeMs() int64 {
+	if x != nil {
+		return x.EventTimeMs
+	}
+	return 0
+}
+
+// Fanout is the value of push.fanout: one message and the part of its group's members that route sends it to next.
+type Fanout struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Message       []byte                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"` // the chat record's value, untouched
+	ContentType   string                 `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Topic         string                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"` // where the chat record stands
+	Partition     int32                  `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset        int64                  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	TimeMs        int64                  `protobuf:"varint,6,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                // its time
+	FirstBucket   int32                  `protobuf:"varint,7,opt,name=first_bucket,json=firstBucket,proto3" json:"first_bucket,omitempty"` // of the members
+	LastBucket    int32                  `protobuf:"varint,8,opt,name=last_bucket,json=lastBucket,proto3" json:"last_bucket,omitempty"`    // inclusive
+	Buckets       int32                  `protobuf:"varint,9,opt,name=buckets,proto3" json:"buckets,omitempty"`                            // how many there were when the message was divided
+	Purpose       string                 `protobuf:"bytes,10,opt,name=purpose,proto3" json:"purpose,omitempty"`                            // "" push; recall
+	Traceparent   string                 `protobuf:"bytes,11,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fanout) Reset() {
+	*x = Fanout{}
+	mi := &file_records_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fanout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fanout) ProtoMessage() {}
+
+func (x *Fanout) ProtoReflect() protoreflect.Message {
+	mi := &file_records_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fanout.ProtoReflect.Descriptor instead.
+func (*Fanout) Descriptor() ([]byte, []int) {
+	return file_records_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Fanout) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *Fanout) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Fanout) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *Fanout) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *Fanout) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Fanout) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *Fanout) GetFirstBucket() int32 {
+	if x != nil {
+		return x.FirstBucket
+	}
+	return 0
+}
+
+func (x *Fanout) GetLastBucket() int32 {
+	if x != nil {
+		return x.LastBucket
+	}
+	return 0
+}
+
+func (x *Fanout) GetBuckets() int32 {
+	if x != nil {
+		return x.Buckets
+	}
+	return 0
+}
+
+func (x *Fanout) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *Fanout) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
 var File_records_proto protoreflect.FileDescriptor
 
 const file_records_proto_rawDesc = "" +
 	"\n" +
-	"\rrecords.proto\x12\fpushfleet.v1\"\xf6\x04\n" +
+	"\rrecords.proto\x12\fpushfleet.v1\"\xc6\x05\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -582,7 +1031,10 @@ const file_records_proto_rawDesc = "" +
 	"\n" +
 	"expires_ms\x18\x17 \x01(\x03R\texpiresMs\x12\x1f\n" +
 	"\vreceived_ms\x18\x18 \x01(\x03R\n" +
-	"receivedMsB\b\n" +
+	"receivedMs\x12\x12\n" +
+	"\x04type\x18\x19 \x01(\tR\x04type\x12\"\n" +
+	"\finterruption\x18\x1a \x01(\tR\finterruption\x12\x16\n" +
+	"\x06vendor\x18\x1b \x01(\tR\x06vendorB\b\n" +
 	"\x06_badge\"5\n" +
 	"\x06Events\x12+\n" +
 	"\x06events\x18\x01 \x03(\v2\x13.pushfleet.v1.EventR\x06events\"\xb0\x02\n" +
@@ -600,7 +1052,7 @@ const file_records_proto_rawDesc = "" +
 	" \x01(\x03R\x06timeMs\x12\x18\n" +
 	"\aattempt\x18\v \x01(\x05R\aattempt\x12\x1f\n" +
 	"\vreceived_ms\x18\f \x01(\x03R\n" +
-	"receivedMs\"\x96\x02\n" +
+	"receivedMs\"\xcf\x02\n" +
 	"\vDeviceState\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
@@ -615,7 +1067,50 @@ const file_records_proto_rawDesc = "" +
 	"\n" +
 	"logged_out\x18\t \x01(\bR\tloggedOut\x12\"\n" +
 	"\revent_time_ms\x18\n" +
-	" \x01(\x03R\veventTimeMsB5Z3github.com/pushfleet/pushfleet/schemas/v1;schemasv1b\x06proto3"
+	" \x01(\x03R\veventTimeMs\x12\x1d\n" +
+	"\n" +
+	"voip_token\x18\v \x01(\tR\tvoipToken\x12\x18\n" +
+	"\aservice\x18\f \x01(\bR\aservice\"\xd8\x02\n" +
+	"\tUserState\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\"\n" +
+	"\revent_time_ms\x18\x03 \x01(\x03R\veventTimeMs\x12\x19\n" +
+	"\bpush_off\x18\x04 \x01(\bR\apushOff\x12\x1b\n" +
+	"\tsound_c2c\x18\x05 \x01(\tR\bsoundC2c\x12\x1f\n" +
+	"\vsound_group\x18\x06 \x01(\tR\n" +
+	"soundGroup\x129\n" +
+	"\vquiet_daily\x18\a \x01(\v2\x18.pushfleet.v1.QuietDailyR\n" +
+	"quietDaily\x126\n" +
+	"\n" +
+	"quiet_once\x18\b \x01(\v2\x17.pushfleet.v1.QuietOnceR\tquietOnce\x125\n" +
+	"\aoptions\x18\t \x03(\v2\x1b.pushfleet.v1.ReceiveOptionR\aoptions\"a\n" +
+	"\n" +
+	"QuietDaily\x12\x17\n" +
+	"\astart_s\x18\x01 \x01(\x05R\x06startS\x12\x1d\n" +
+	"\n" +
+	"duration_s\x18\x02 \x01(\x05R\tdurationS\x12\x1b\n" +
+	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\"A\n" +
+	"\tQuietOnce\x12\x19\n" +
+	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x19\n" +
+	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\"o\n" +
+	"\rReceiveOption\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
+	"\x06option\x18\x02 \x01(\x05R\x06option\x12\"\n" +
+	"\revent_time_ms\x18\x03 \x01(\x03R\veventTimeMs\"\xc4\x02\n" +
+	"\x06Fanout\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\fR\amessage\x12!\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x14\n" +
+	"\x05topic\x18\x03 \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x04 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\x05 \x01(\x03R\x06offset\x12\x17\n" +
+	"\atime_ms\x18\x06 \x01(\x03R\x06timeMs\x12!\n" +
+	"\ffirst_bucket\x18\a \x01(\x05R\vfirstBucket\x12\x1f\n" +
+	"\vlast_bucket\x18\b \x01(\x05R\n" +
+	"lastBucket\x12\x18\n" +
+	"\abuckets\x18\t \x01(\x05R\abuckets\x12\x18\n" +
+	"\apurpose\x18\n" +
+	" \x01(\tR\apurpose\x12 \n" +
+	"\vtraceparent\x18\v \x01(\tR\vtraceparentB5Z3github.com/pushfleet/pushfleet/schemas/v1;schemasv1b\x06proto3"
 
 var (
 	file_records_proto_rawDescOnce sync.Once
@@ -629,20 +1124,28 @@ func file_records_proto_rawDescGZIP() []byte {
 	return file_records_proto_rawDescData
 }
 
-var file_records_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_records_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_records_proto_goTypes = []any{
-	(*Notification)(nil), // 0: pushfleet.v1.Notification
-	(*Events)(nil),       // 1: pushfleet.v1.Events
-	(*Event)(nil),        // 2: pushfleet.v1.Event
-	(*DeviceState)(nil),  // 3: pushfleet.v1.DeviceState
+	(*Notification)(nil),  // 0: pushfleet.v1.Notification
+	(*Events)(nil),        // 1: pushfleet.v1.Events
+	(*Event)(nil),         // 2: pushfleet.v1.Event
+	(*DeviceState)(nil),   // 3: pushfleet.v1.DeviceState
+	(*UserState)(nil),     // 4: pushfleet.v1.UserState
+	(*QuietDaily)(nil),    // 5: pushfleet.v1.QuietDaily
+	(*QuietOnce)(nil),     // 6: pushfleet.v1.QuietOnce
+	(*ReceiveOption)(nil), // 7: pushfleet.v1.ReceiveOption
+	(*Fanout)(nil),        // 8: pushfleet.v1.Fanout
 }
 var file_records_proto_depIdxs = []int32{
 	2, // 0: pushfleet.v1.Events.events:type_name -> pushfleet.v1.Event
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	5, // 1: pushfleet.v1.UserState.quiet_daily:type_name -> pushfleet.v1.QuietDaily
+	6, // 2: pushfleet.v1.UserState.quiet_once:type_name -> pushfleet.v1.QuietOnce
+	7, // 3: pushfleet.v1.UserState.options:type_name -> pushfleet.v1.ReceiveOption
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_records_proto_init() }
@@ -657,7 +1160,7 @@ func file_records_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_records_proto_rawDesc), len(file_records_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
