@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -59,7 +60,10 @@ func takeApps(tree map[string]any, platforms []push.Platform, mistakes *mistakes
 }
 
 func takeApp(section map[string]any, path string, platforms []push.Platform, mistakes *mistakes) App {
-	app := App{Credentials: make(map[string]Credential), platforms: make(map[push.Platform]block)}
+	app := App{
+		ForegroundSilences: SilencesDevice, ServiceWait: defaultServiceWait,
+		Credentials: make(map[string]Credential), platforms: make(map[push.Platform]block),
+	}
 	for _, p := range platforms {
 		app.platforms[p] = takeBlock(section, string(p), join(path, string(p)), mistakes)
 	}
@@ -70,10 +74,29 @@ func takeApp(section map[string]any, path string, platforms []push.Platform, mis
 		checkID(path, name, mistakes)
 		app.Credentials[name] = takeCredential(takeSection(credentials, name, path, mistakes), path, platforms, mistakes)
 	}
-	for _, key := range sortedKeys(section) {
-		mistakes.add(join(path, key), "unknown key")
+	before := len(*mistakes)
+	mistakes.join(decode(path, section, &app))
+	if len(*mistakes) == before {
+		app.check(mistakes, path)
 	}
 	return app
+}
+
+const (
+	defaultServiceWait = 10 * time.Second
+	maxServiceWait     = time.Hour // a fallback that comes later helps nobody
+	maxRate            = 1_000_000
+)
+
+// check notes what is out of its range; path is the app's.
+func (a App) check(m *mistakes, path string) {
+	oneOf(m, join(path, "foreground_silences"), a.ForegroundSilences, SilencesDevice, SilencesUser)
+	if a.Rate < 0 || a.Rate > maxRate {
+		m.add(join(path, "rate"), "expected 0 for no limit, or at most %d", maxRate)
+	}
+	if a.ServiceWait < time.Second || a.ServiceWait > maxServiceWait {
+		m.add(join(path, "service_wait"), "expected from 1s to %s", maxServiceWait)
+	}
 }
 
 func takeCredential(section map[string]any, path string, platforms []push.Platform, mistakes *mistakes) Credential {

@@ -115,10 +115,24 @@ type Log struct {
 
 // App is one IM application.
 type App struct {
-	Credentials map[string]Credential // by name
+	Privacy            bool          `koanf:"privacy"`             // pushes show "New message" and nothing of the message
+	ForegroundSilences Silences      `koanf:"foreground_silences"` // whom a device in the foreground keeps from being pushed to
+	Rate               int           `koanf:"rate"`                // pushes a second and process; what is above goes to the bulk lane. 0 = no limit
+	ServiceWait        time.Duration `koanf:"service_wait"`        // for a device's own service to acknowledge; then the fallback goes out
+
+	Credentials map[string]Credential `koanf:"-"` // by name
 
 	platforms map[push.Platform]block
 }
+
+// Silences says whom a device in the foreground keeps from being pushed to.
+type Silences string
+
+// The choices.
+const (
+	SilencesDevice Silences = "device" // itself alone
+	SilencesUser   Silences = "user"   // every device of its user
+)
 
 // Credential is a key for one platform; what else it says, its platform decodes.
 type Credential struct {

@@ -194,6 +194,14 @@ log: {level: loud, format: xml}`, []string{
 			"log.level: expected one of debug, info, warn, error",
 			"log.format: expected one of json, console",
 		}},
+		{"an app's own keys", "apps: {demo: {privacy: 1, foreground_silences: user, rate: many, service_wait: 10}, other: {foreground_silences: all, rate: -1, service_wait: 2h}}", []string{
+			"apps.demo.privacy: expected true or false",
+			"apps.demo.rate: expected a number",
+			`apps.demo.service_wait: expected a duration with its unit, as "10s"`,
+			"apps.other.foreground_silences: expected one of device, user",
+			"apps.other.rate: expected 0 for no limit, or at most 1000000",
+			"apps.other.service_wait: expected from 1s to 1h0m0s",
+		}},
 		{"a default app that is none", "apps: {a: {}}\ndefault_app: b", []string{`default_app: "b" is not one of the apps`}},
 		{"several apps and no default", "apps: {a: {}, b: {}}", []string{"default_app: with several apps one has to be named: a, b"}},
 		{"a name with a control character", "apps: {\"a\\tb\": {}}", []string{
@@ -285,6 +293,33 @@ fcm: {timeout: 3s}
 	}
 	if top.CAFile != "ca.pem" || top.Timeout != 3*time.Second || top.Connections != 3 {
 		t.Errorf("top-level blocks: %+v", top)
+	}
+}
+
+func TestAnAppChoosesItsPolicies(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, `
+default_app: quiet
+apps:
+  quiet: {privacy: true, foreground_silences: user, rate: 500, service_wait: 30s}
+  plain:
+`)
+	type policy struct {
+		Privacy     bool
+		Silences    Silences
+		Rate        int
+		ServiceWait time.Duration
+	}
+	got := map[string]policy{}
+	for name, a := range c.Apps {
+		got[name] = policy{a.Privacy, a.ForegroundSilences, a.Rate, a.ServiceWait}
+	}
+	want := map[string]policy{
+		"quiet": {true, SilencesUser, 500, 30 * time.Second},
+		"plain": {false, SilencesDevice, 0, 10 * time.Second},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -58,7 +58,7 @@ func decode(path string, section map[string]any, target any) error {
 func refuseUnknown(path string, section map[string]any, t reflect.Type, m *mistakes) {
 	fields := make(map[string]reflect.Type)
 	for _, f := range reflect.VisibleFields(t) {
-		if name, _, _ := strings.Cut(f.Tag.Get(tag), ","); name != "" {
+		if name, _, _ := strings.Cut(f.Tag.Get(tag), ","); name != "" && name != "-" {
 			fields[name] = f.Type
 		}
 	}
