@@ -48,21 +48,34 @@ func next(o push.Outcome, n *push.Notification, meta stream.Meta, now time.Time,
 			s.topic, s.unmarked = topics.Retry(n.Platform, policy.Delays[0]), true
 			return s
 		}
-		if meta.Attempt >= policy.MaxAttempts {
+		s.mark, s.meta.Attempt = registry.MarkRetry, meta.Attempt+1
+		delay := policy.Delay(meta.Attempt, o.RetryAfter)
+		if down := o.Scope == push.ScopeProvider && !o.Ambiguous; down { // an outage is not the notification's fault
+			s.mark, s.meta.Attempt = registry.MarkReleased, meta.Attempt
+			delay = policy.Waited(age(meta, now), o.RetryAfter)
+		} else if meta.Attempt >= policy.MaxAttempts {
+			s.meta.Attempt = meta.Attempt
 			return dead(push.ReasonAttemptsExhausted)
 		}
-		delay := policy.Delay(meta.Attempt, o.RetryAfter)
 		wait := max(delay, o.RetryAfter)
 		if !n.Expires.After(now.Add(wait)) { // it would be too late
 			s.disposition, s.reason, s.mark = push.Filter, push.ReasonExpired, registry.MarkDone
+			s.meta.Attempt = meta.Attempt
 			return s
 		}
-		s.topic, s.mark = topics.Retry(n.Platform, delay), registry.MarkRetry
-		s.meta.Attempt = meta.Attempt + 1
+		s.topic = topics.Retry(n.Platform, delay)
 		s.meta.NotBefore = time.Time{}
 		if o.RetryAfter > delay {
 			s.meta.NotBefore = now.Add(o.RetryAfter)
 		}
 	}
 	return s
+}
+
+// age is how long a notification has been under way.
+func age(meta stream.Meta, now time.Time) time.Duration {
+	if meta.FirstSeen.IsZero() {
+		return 0
+	}
+	return now.Sub(meta.FirstSeen)
 }

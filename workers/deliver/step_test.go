@@ -37,9 +37,13 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 		o.RetryAfter = d
 		return o
 	}
+	down := unavailable
+	down.Scope = push.ScopeProvider
+	ambiguous := push.Outcome{Disposition: push.Retry, Reason: push.ReasonAmbiguous, Scope: push.ScopeProvider, Ambiguous: true}
 	for name, test := range map[string]struct {
 		outcome push.Outcome
 		attempt int
+		age     time.Duration // since route wrote it
 		expires time.Duration
 		want    follows
 	}{
@@ -69,6 +73,26 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 				Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.1m", Attempt: 2,
 				NotBefore: 90 * time.Second, Mark: registry.MarkRetry,
 			},
+		},
+		"provider is down: no attempt charged": {
+			outcome: down, attempt: 1, age: 5 * time.Second,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.10s", Attempt: 1, Mark: registry.MarkReleased},
+		},
+		"provider is down for long: the wait grows with it": {
+			outcome: down, attempt: 1, age: 4 * time.Minute,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.1m", Attempt: 1, Mark: registry.MarkReleased},
+		},
+		"provider is down at the last attempt: it is not the last": {
+			outcome: down, attempt: 4, age: time.Hour, expires: 48 * time.Hour,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonProviderUnavailable, Topic: "push.apns.retry.10m", Attempt: 4, Mark: registry.MarkReleased},
+		},
+		"provider is down until after the message's end": {
+			outcome: down, attempt: 2, age: 20 * time.Minute, expires: time.Minute,
+			want: follows{Disposition: push.Filter, Reason: push.ReasonExpired, Attempt: 2, Mark: registry.MarkDone},
+		},
+		"it may have been delivered: an attempt": {
+			outcome: ambiguous, attempt: 1, age: time.Hour,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonAmbiguous, Topic: "push.apns.retry.10s", Attempt: 2, Mark: registry.MarkRetry},
 		},
 		"message would expire before the next attempt": {
 			outcome: unavailable, attempt: 1, expires: 5 * time.Second,
@@ -110,7 +134,7 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 				expires = test.expires
 			}
 			n := &push.Notification{Platform: "apns", Expires: now.Add(expires)}
-			s := next(test.outcome, n, stream.Meta{Attempt: test.attempt}, now, stream.Topics{}, policy)
+			s := next(test.outcome, n, stream.Meta{Attempt: test.attempt, FirstSeen: now.Add(-test.age)}, now, stream.Topics{}, policy)
 			got := follows{
 				Disposition: s.disposition, Reason: s.reason, Topic: s.topic, Attempt: s.meta.Attempt,
 				Unmarked: s.unmarked, Reject: s.reject,

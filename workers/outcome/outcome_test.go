@@ -58,6 +58,9 @@ func TestDelays(t *testing.T) {
 		"later than the last delay": {p.Delay(9, 0), time.Hour},
 		"a wish below the delay":    {p.Delay(2, time.Second), time.Minute},
 		"a wish above the delay":    {p.Delay(1, 5*time.Minute), time.Minute},
+		"an outage that began":      {p.Waited(2*time.Second, 0), 10 * time.Second},
+		"an outage for minutes":     {p.Waited(7*time.Minute, 0), time.Minute},
+		"an outage for days":        {p.Waited(50*time.Hour, time.Minute), time.Hour},
 		"a hop never overshoots":    {p.Hop(59 * time.Minute), time.Minute},
 		"but there is no shorter":   {p.Hop(time.Second), 10 * time.Second},
 	} {

@@ -17,6 +17,10 @@ func (p Policy) Delay(attempt int, wish time.Duration) time.Duration {
 	return delay
 }
 
+// Waited chooses the retry topic of a notification that waits for a provider to come back, for age so far: about as
+// long again, so that an outage of any length is asked about a few times and not thousands.
+func (p Policy) Waited(age, wish time.Duration) time.Duration { return p.Hop(max(age, wish)) }
+
 // Hop chooses the delay towards a time that lies left ahead: the longest that does not overshoot, else the shortest.
 // What is left after it takes another hop.
 func (p Policy) Hop(left time.Duration) time.Duration {
