@@ -117,6 +117,9 @@ func (d *driver) Sender(app, name string) (push.Sender, error) {
 	return s, nil
 }
 
+// Concurrency is the configuration's.
+func (d *driver) Concurrency() int { return d.cfg.Concurrency }
+
 func (d *driver) roots() (*x509.CertPool, error) {
 	roots, err := d.cfg.roots(d.dir)
 	if err != nil {

@@ -120,6 +120,9 @@ func (d *Driver) Sender(app, credential string) (push.Sender, error) {
 	return s, nil
 }
 
+// Concurrency is the configuration's.
+func (d *Driver) Concurrency() int { return d.settings.platform.Concurrency }
+
 func (d *Driver) key(app, credential string) (keyFile, bool) {
 	a, ok := d.settings.apps[app]
 	if !ok {

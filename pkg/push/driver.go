@@ -43,6 +43,8 @@ type Driver interface {
 	// ErrUnknownCredential where the configuration has no such credential of this platform; other errors say what is
 	// wrong with its key, without quoting it.
 	Sender(app, credential string) (Sender, error)
+	// Concurrency is how many notifications one credential can have under way at a time; more wait inside Send.
+	Concurrency() int
 	// Check opens every credential's files and says what is wrong, each with its configuration path, joined.
 	Check() error
 	// Close ends all connections; running sends are reported as retryable.

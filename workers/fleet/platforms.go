@@ -4,6 +4,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/apns"
 	"github.com/pushfleet/pushfleet/pkg/fcm"
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/service"
 )
 
 // Platforms is the table of platforms: a new one is a package and a line here.
@@ -11,6 +12,7 @@ func Platforms() []push.Kind {
 	return []push.Kind{
 		apns.Kind(),
 		fcm.Kind(),
+		service.Kind(),
 	}
 }
 
