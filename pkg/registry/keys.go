@@ -28,6 +28,24 @@ func userKey(tag string) string         { return "u:{" + tag + "}" }
 func claimKey(tag, claim string) string { return "c:{" + tag + "}:" + claim }
 func markKey(tag, id string) string     { return "n:{" + tag + "}:" + id }
 
+func settingsKey(tag string) string { return "s:{" + tag + "}" }
+
+// readKey names the note that the user has read a message.
+func readKey(tag, digest string) string { return "r:{" + tag + "}:" + digest }
+
+// badgePrefix, with a device's id behind it, names the set of the messages that the device's number counts (badge.lua).
+func badgePrefix(tag string) string { return "b:{" + tag + "}:" }
+
+// syncPrefix, with a device's id behind it, names the note that a correction of the device's number is on its way.
+func syncPrefix(tag string) string { return "y:{" + tag + "}:" }
+
+// digest stands for a message key where many are kept. Its 72 bits leave no chance that two of one user's messages are
+// mistaken for each other.
+func digest(msgKey string) string {
+	sum := sha256.Sum256([]byte(msgKey))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
 // tokenKey names the key that says to which device a token belongs. The app is part of it: one app's tokens are never
 // another's to take away.
 func tokenKey(app, token string) string {
