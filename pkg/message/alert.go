@@ -15,7 +15,7 @@ type alert struct {
 	name string    // what stands before the text and a colon, as "Alice" or "Ali(Team)"; "" = neither
 	text []segment // none = there is nothing to show
 
-	literal string // name and text, where no word in it depends on the language
+	literal string // name and text, where no word in the text depends on the language
 
 	mu       sync.Mutex
 	rendered []rendering // at most maxLanguagesKept
@@ -23,7 +23,8 @@ type alert struct {
 
 type rendering struct {
 	language string // as the device gives it
-	named    string
+	words    *vocabulary
+	named    string // name and text
 }
 
 // setText takes the elements' text, or Desc in its place.
@@ -44,7 +45,7 @@ func (a *alert) in(language string, named bool) string {
 	}
 	s := a.literal
 	if s == "" {
-		s = a.remembered(language)
+		s = a.remembered(language).named
 	}
 	if named {
 		return s
@@ -52,7 +53,16 @@ func (a *alert) in(language string, named bool) string {
 	return s[a.textStart():]
 }
 
-func (a *alert) remembered(language string) string {
+// instead is a word in a device's language that stands where the text stood.
+func (a *alert) instead(w word, language string, named bool) string {
+	s := a.remembered(language).words[w]
+	if named && a.name != "" {
+		return a.name + ":" + s
+	}
+	return s
+}
+
+func (a *alert) remembered(language string) rendering {
 	if len(language) > maxLanguageTag {
 		language = fallback
 	}
@@ -60,14 +70,18 @@ func (a *alert) remembered(language string) string {
 	defer a.mu.Unlock()
 	for i := range a.rendered {
 		if a.rendered[i].language == language {
-			return a.rendered[i].named
+			return a.rendered[i]
 		}
 	}
-	named := a.render(languages.find(language))
-	if len(a.rendered) < maxLanguagesKept {
-		a.rendered = append(a.rendered, rendering{language: strings.Clone(language), named: named})
+	words := languages.find(language)
+	r := rendering{language: strings.Clone(language), words: words, named: a.literal}
+	if r.named == "" {
+		r.named = a.render(words)
 	}
-	return named
+	if len(a.rendered) < maxLanguagesKept {
+		a.rendered = append(a.rendered, r)
+	}
+	return r
 }
 
 // render joins the elements' texts, which nothing separates, behind the name.

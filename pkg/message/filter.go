@@ -7,7 +7,7 @@ import (
 )
 
 // Filter says why no device may get this message, or "" where devices decide. The sender's wish comes first (push_flag,
-// online_only), then what the message is (no_text), then time: expired where MsgLifeTime has ended or has less than a
+// online_only), then what the message is (no_text, but for background, which shows none), then time: expired where MsgLifeTime has ended or has less than a
 // second left, since providers count in seconds; stale where the record is older than maxAge (0 = none is).
 // The first that applies is the answer.
 func (m *Message) Filter(now time.Time, maxAge time.Duration) push.Reason {
@@ -16,7 +16,7 @@ func (m *Message) Filter(now time.Time, maxAge time.Duration) push.Reason {
 		return push.ReasonPushFlag
 	case m.online:
 		return push.ReasonOnlineOnly
-	case len(m.alert.text) == 0:
+	case len(m.alert.text) == 0 && m.Type() != push.TypeBackground:
 		return push.ReasonNoText
 	case m.Expires.Sub(now) < time.Second:
 		return push.ReasonExpired
@@ -26,5 +26,5 @@ func (m *Message) Filter(now time.Time, maxAge time.Duration) push.Reason {
 	return ""
 }
 
-// Counts says whether the message grows the badge: not with BadgeMode 1 or NoUnread.
+// Counts says whether the message grows the badge: not with BadgeMode 1 or NoUnread, and not in the background.
 func (m *Message) Counts() bool { return m.counts }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,7 +49,7 @@ func (m *Message) identify(r *record) {
 		m.claim.key = digest([]byte(m.Key))
 		return
 	}
-	key := append(make([]byte, 0, 192), m.conversation()...)
+	key := append(make([]byte, 0, 192), m.Conversation()...)
 	key = append(key, ':')
 	if m.Group == "" {
 		key = append(strconv.AppendInt(key, r.Seq.value, 10), '_')
@@ -63,8 +64,34 @@ func (m *Message) identify(r *record) {
 	m.Key = string(strconv.AppendInt(append(key, '_'), stamp, 10))
 }
 
-// conversation is what phones group by, and the first part of a message key.
-func (m *Message) conversation() string {
+// BodySum is the checksum, 8 hex digits, that tells apart one-to-one messages under one Key; "" where no two messages
+// share one: in groups, and where the key is the record's place.
+func (m *Message) BodySum() string { return m.claim.content }
+
+// SplitKey takes a message key apart: the checksum of its content, where [Message.KeyWithContent] wrote one, and the key
+// before it. Whatever has not the form of such a key is a key without.
+func SplitKey(msgKey string) (key, content string) {
+	if !strings.HasPrefix(msgKey, "c2c:") {
+		return msgKey, ""
+	}
+	// The sender may hold any of these characters; nothing behind it holds a colon.
+	numbers := msgKey[strings.LastIndexByte(msgKey, ':')+1:]
+	for range 3 {
+		digits := strings.TrimLeft(numbers, "0123456789")
+		if len(digits) == len(numbers) || digits == "" || digits[0] != '_' {
+			return msgKey, ""
+		}
+		numbers = digits[1:]
+	}
+	if len(numbers) != 8 || strings.Trim(numbers, "0123456789abcdef") != "" {
+		return msgKey, ""
+	}
+	return msgKey[:len(msgKey)-len("_")-len(numbers)], numbers
+}
+
+// Conversation is c2c:<sender> or group:<group>: what phones group by, the first part of a message key, and what a
+// recipient's receive option names.
+func (m *Message) Conversation() string {
 	if m.Group != "" {
 		return "group:" + m.Group
 	}
@@ -80,7 +107,7 @@ func digest(key []byte) string {
 func checksum(sum uint32) string { return fmt.Sprintf("%08x", sum) }
 
 // NotificationID derives the id of a push, a lower-case UUIDv5: one message, user, device and purpose have one id, whoever
-// computes it and however often. purpose is "" for the first push; "recall" or "fallback" for what replaces it.
+// computes it and however often. purpose is "" for the first push; else one of push's Purpose constants.
 func NotificationID(app, msgKey, user, device, purpose string) string {
 	name := make([]byte, 0, 256)
 	name = append(append(name, app...), 0)

@@ -22,6 +22,8 @@ const (
 	wordFile
 	wordImage
 	wordVideo
+	wordNewMessage // all that a private app shows
+	wordRecalled   // what stands where a recalled message stood
 	wordCount
 )
 
@@ -128,6 +130,9 @@ func readVocabulary(files fs.FS, name string) (vocabulary, error) {
 		File     string `json:"file"`
 		Image    string `json:"image"`
 		Video    string `json:"video"`
+
+		NewMessage string `json:"newMessage"`
+		Recalled   string `json:"recalled"`
 	}
 	if err := json.Unmarshal(content, &file, json.RejectUnknownMembers(true)); err != nil {
 		return vocabulary{}, err
@@ -135,6 +140,7 @@ func readVocabulary(files fs.FS, name string) (vocabulary, error) {
 	words := vocabulary{
 		wordLocation: file.Location, wordFace: file.Face, wordSound: file.Sound,
 		wordFile: file.File, wordImage: file.Image, wordVideo: file.Video,
+		wordNewMessage: file.NewMessage, wordRecalled: file.Recalled,
 	}
 	for _, w := range words[noWord+1:] {
 		if w == "" {

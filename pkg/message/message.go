@@ -1,5 +1,5 @@
 // Package message is the contract with IM services: the bytes of an im.messages record flow in to [Parse], a [Message]
-// flows out, and from it, per language, the text that a phone shows.
+// flows out, and from it, per kind of device and language, what a phone shows and hears.
 //
 // It promises that no input makes it panic, that what a record costs in memory is bounded by its own length and never by a
 // number inside it, that equal bytes give equal keys, and that no error quotes what the record says. It knows no platform
@@ -51,7 +51,14 @@ type Message struct {
 	online   bool   // OnlineOnlyFlag 1 or MsgLifeTime 0
 	counts   bool
 
+	priority      priority
+	ignoresOption bool     // the sender's wish counts more than the recipient's receive option
+	mentionsAll   bool     // a mention of everybody
+	mentioned     []string // the other mentions, sorted
+
 	alert      alert
 	appleTitle string            // ApnsInfo.Title
-	template   push.Notification // the fields that neither language nor platform changes
+	mutable    bool              // MutableContent 1; an image alone does not set it
+	vendor     vendor            // AndroidInfo's members that the template's Vendor shows
+	template   push.Notification // the fields that neither language nor device changes
 }

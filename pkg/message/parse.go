@@ -55,6 +55,9 @@ func Parse(value []byte, env Envelope) (*Message, error) {
 	if err := m.address(&r.To); err != nil {
 		return nil, err
 	}
+	if err := m.classify(&r); err != nil {
+		return nil, err
+	}
 	m.schedule(&r)
 	m.bodySum = crc32.ChecksumIEEE(value[r.Body.start:r.Body.end])
 	m.identify(&r)
@@ -162,6 +165,25 @@ func (m *Message) address(to *accounts) error {
 	return nil
 }
 
+// classify fills what decides who gets a push, of which type and how soon.
+func (m *Message) classify(r *record) error {
+	m.priority = r.Priority
+	m.ignoresOption = m.Group == "" && !slices.Contains(r.Control, "WithMuteNotifications")
+	if m.Group != "" {
+		m.mentionsAll, m.mentioned = r.Mentions.everybody, r.Mentions.accounts
+		slices.Sort(m.mentioned)
+	}
+	if r.Push == nil {
+		return nil
+	}
+	var err error
+	if m.template.Type, err = pushType(r.Push.Apns.PushType); err != nil {
+		return err
+	}
+	m.template.Interruption = r.Push.Apns.Interruption
+	return checkInterruption(r.Push.Apns.Interruption)
+}
+
 // schedule fills Time and Expires.
 func (m *Message) schedule(r *record) {
 	m.Time = m.RecordTime.Truncate(time.Second)
@@ -169,7 +191,10 @@ func (m *Message) schedule(r *record) {
 		m.Time = time.Unix(r.TimeStamp.value, 0)
 	}
 	life := maxLifeTime
-	if r.LifeTime.present {
+	switch {
+	case !r.LifeTime.present && m.Type() == push.TypeVoIP:
+		life = callLifeTime
+	case r.LifeTime.present:
 		life = time.Duration(min(r.LifeTime.value, int64(maxLifeTime/time.Second))) * time.Second
 	}
 	m.Expires = m.Time.Add(life)
@@ -179,12 +204,12 @@ func (m *Message) schedule(r *record) {
 // present fills what a phone shows and hears. An OfflinePushInfo, even an empty one, switches off the push settings inside
 // the custom elements; their Desc stays text.
 func (m *Message) present(r *record) {
-	m.counts = !slices.Contains(r.Control, "NoUnread")
+	m.counts = m.Type() != push.TypeBackground && !slices.Contains(r.Control, "NoUnread")
 	m.alert.name = nameOf(r)
-	n := push.Notification{
-		App: m.App, MsgKey: m.Key, Thread: m.conversation(), Badge: push.NoBadge, Expires: m.Expires, Received: m.RecordTime,
-		Ext: r.Body.ext, Sound: r.Body.sound, AndroidSound: r.Body.sound,
-	}
+	n := &m.template
+	n.App, n.MsgKey, n.Thread = m.App, m.Key, m.Conversation()
+	n.Badge, n.Expires, n.Received = push.NoBadge, m.Expires, m.RecordTime
+	n.Ext, n.Sound, n.AndroidSound = r.Body.ext, r.Body.sound, r.Body.sound
 	text := r.Body.text
 	if p := r.Push; p != nil {
 		m.silenced = p.PushFlag.value == 1
@@ -192,12 +217,18 @@ func (m *Message) present(r *record) {
 		m.appleTitle = p.Apns.Title
 		n.Title, n.Subtitle, n.Ext = p.Title, p.Apns.SubTitle, p.Ext
 		n.Sound, n.AndroidSound, n.Channel = p.Apns.Sound, p.Android.Sound, p.Android.GoogleChannelID
+		m.mutable = p.Apns.MutableContent.value == 1
 		n.Image = p.Apns.Image
-		n.Mutable = n.Image != "" || p.Apns.MutableContent.value == 1
+		n.Mutable = n.Image != "" || m.mutable
+		m.vendor.whole = string(p.Android.Vendor)
+		n.Vendor = m.vendor.whole
 		if p.Desc != "" {
 			text = []segment{{literal: cut(p.Desc, maxText)}}
 		}
 	}
-	m.template = n
+	if n.Type == push.TypeBackground {
+		n.Title, n.Subtitle, n.Image, n.Sound, n.AndroidSound, n.Channel, n.Interruption = "", "", "", "", "", "", ""
+		n.Mutable = false
+	}
 	m.alert.setText(text)
 }

@@ -25,12 +25,14 @@ type record struct {
 	LifeTime   integer  `json:"MsgLifeTime"`
 	OnlineOnly integer  `json:"OnlineOnlyFlag"`
 	Control    []string `json:"SendMsgControl"`
+	Priority   priority `json:"MsgPriority"`
+	Mentions   mentions `json:"GroupAtInfo"`
 
 	Body body         `json:"MsgBody"`
 	Push *offlinePush `json:"OfflinePushInfo"`
 }
 
-// offlinePush is OfflinePushInfo. Fields of vendors that are not served are unknown names, and so never an error.
+// offlinePush is OfflinePushInfo. Names that are not known are never an error; those of AndroidInfo are kept.
 type offlinePush struct {
 	PushFlag integer `json:"PushFlag"`
 	Title    string  `json:"Title"`
@@ -39,6 +41,8 @@ type offlinePush struct {
 	Android  struct {
 		Sound           string `json:"Sound"`
 		GoogleChannelID string `json:"GoogleChannelID"`
+		// The rest, as one object whose names and values are the record's bytes.
+		Vendor jsontext.Value `json:",embed"`
 	} `json:"AndroidInfo"`
 	Apns struct {
 		Sound          string  `json:"Sound"`
@@ -47,6 +51,8 @@ type offlinePush struct {
 		SubTitle       string  `json:"SubTitle"`
 		Image          string  `json:"Image"`
 		MutableContent integer `json:"MutableContent"`
+		PushType       string  `json:"PushType"`
+		Interruption   string  `json:"InterruptionLevel"`
 	} `json:"ApnsInfo"`
 }
 
