@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func TestTopicNames(t *testing.T) {
 		topics.Receipts():                    "prod.im.receipts",
 		topics.Offline():                     "prod.im.offline",
 		topics.InputDead(topics.Messages()):  "prod.im.messages.dead",
+		topics.InputDead(topics.Fanout()):    "prod.push.fanout.dead",
 		topics.Registry():                    "prod.push.registry",
 		topics.Fanout():                      "prod.push.fanout",
 		topics.Events():                      "prod.push.events",
@@ -67,9 +69,26 @@ func TestKeysKeepTheirIDsApart(t *testing.T) {
 		if string(tt.key) != tt.want {
 			t.Errorf("key %s, want %s", tt.key, tt.want)
 		}
-		if diff := cmp.Diff(tt.ids, SplitKey(tt.key)); diff != "" {
-			t.Errorf("ids of %s (-want +got):\n%s", tt.key, diff)
+		ids, err := SplitKey(tt.key)
+		if diff := cmp.Diff(tt.ids, ids); diff != "" || err != nil {
+			t.Errorf("ids of %s: %v (-want +got):\n%s", tt.key, err, diff)
 		}
+	}
+}
+
+func TestKeysOfForeignMakeAreReadOrRefused(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string][]string{
+		"demo|50%": {"demo", "50%"}, "a%7cb|%2": {"a|b", "%2"}, "demo": {"demo"},
+		"": nil, "demo|": nil, "|bob": nil, "demo||bob": nil, "demo|a\nb": nil, "demo|\xff": nil, "demo|" + strings.Repeat("x", 129): nil,
+	} {
+		got, err := SplitKey([]byte(key))
+		if diff := cmp.Diff(want, got); diff != "" || (err != nil) != (want == nil) {
+			t.Errorf("%q: %v (-want +got):\n%s", key, err, diff)
+		}
+	}
+	if _, err := SplitKey(nil); err == nil {
+		t.Error("a null key is no error")
 	}
 }
 

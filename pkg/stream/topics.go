@@ -28,18 +28,18 @@ func (t Topics) Receipts() string { return t.Prefix + "im.receipts" }
 // Offline holds what the IM's gateway hands to its offline-message callback.
 func (t Topics) Offline() string { return t.Prefix + "im.offline" }
 
-// InputDead holds the records of an im.* topic that could not be read; topic is the whole name, prefix included.
+// InputDead holds the records of one of the Inputs that could not be read; topic is the whole name, prefix included.
 func (t Topics) InputDead(topic string) string { return topic + ".dead" }
 
-// Inputs lists the topics that have an InputDead.
+// Inputs lists the topics that have an InputDead: what others write, and what route writes to itself.
 func (t Topics) Inputs() []string {
-	return []string{t.Messages(), t.Devices(), t.Presence(), t.Groups(), t.Receipts()}
+	return []string{t.Messages(), t.Devices(), t.Presence(), t.Groups(), t.Receipts(), t.Fanout()}
 }
 
 // Registry holds the full state of every device binding and user, compacted.
 func (t Topics) Registry() string { return t.Prefix + "push.registry" }
 
-// Fanout holds buckets of big groups on their way back to route.
+// Fanout holds messages to big groups on their way back to route, each with a range of the group's buckets.
 func (t Topics) Fanout() string { return t.Prefix + "push.fanout" }
 
 // Events holds outcomes, packed.
