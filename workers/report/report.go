@@ -1,14 +1,17 @@
 // Package report keeps what became of every message where people ask for it. Records of push.events flow in; their
 // events flow out to the timeline of each message. It promises that a record is acknowledged only when the timeline has
-// it, or when it cannot be read; an event that comes twice may stand twice.
+// it, or when it cannot be read or kept, which is logged; an event that comes twice may stand twice. What waits for
+// Redis is bounded by the source.
 package report
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
@@ -18,7 +21,11 @@ type Timeline interface {
 	AppendTimeline(ctx context.Context, events []*schemasv1.Event) error
 }
 
-const redisPause = 100 * time.Millisecond // between two tries while Redis is away
+const (
+	redisPause   = 100 * time.Millisecond // between two tries while Redis is away
+	chunkEvents  = 2000                   // in one pipeline: about 400 KB, a few ms of Redis' time
+	lastingTries = 5                      // of an error that asking again does not heal; then the culprit is looked for
+)
 
 // Report is the role. Handle is called by one goroutine.
 type Report struct {
@@ -29,21 +36,52 @@ type Report struct {
 // New returns a Report.
 func New(timeline Timeline, log *zap.Logger) *Report { return &Report{timeline: timeline, log: log} }
 
-// Handle appends a batch to the timelines.
+// Handle appends a batch to the timelines, chunk by chunk, and acknowledges what a chunk has completed. It returns when
+// all is kept, or when ctx ended, which leaves the rest to be read again.
 func (r *Report) Handle(ctx context.Context, batch []*stream.Record) {
 	var events []*schemasv1.Event
-	for _, rec := range batch {
-		pack := new(schemasv1.Events)
-		if err := pack.UnmarshalVT(rec.Value); err != nil {
-			r.log.Error("unreadable events skipped", zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset), zap.Error(err))
+	first := 0 // of the records that are not acknowledged
+	for i, rec := range batch {
+		events = append(events, r.read(rec)...)
+		if len(events) < chunkEvents && i < len(batch)-1 {
 			continue
 		}
-		events = append(events, pack.GetEvents()...)
+		for chunk := range slices.Chunk(events, chunkEvents) {
+			if err := r.keep(ctx, chunk, lastingTries); err != nil {
+				for _, left := range batch[first:] {
+					left.Drop()
+				}
+				return
+			}
+		}
+		for _, done := range batch[first : i+1] {
+			done.Ack()
+		}
+		events, first = nil, i+1
 	}
-	for failed := 0; len(events) > 0; failed++ {
+}
+
+func (r *Report) read(rec *stream.Record) []*schemasv1.Event {
+	pack := new(schemasv1.Events)
+	if err := pack.UnmarshalVT(rec.Value); err != nil {
+		r.log.Error("unreadable events skipped", zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset), zap.Error(err))
+		return nil
+	}
+	return pack.GetEvents()
+}
+
+// keep repeats until the timeline has the events; its error says that ctx ended before. After so many lasting errors it
+// divides the events until the one is found that cannot be kept, so that it holds up no other.
+func (r *Report) keep(ctx context.Context, events []*schemasv1.Event, tries int) error {
+	for failed := 0; ; failed++ {
 		err := r.timeline.AppendTimeline(ctx, events)
 		if err == nil {
-			break
+			return nil
+		}
+		if registry.Lasting(err) {
+			if tries--; tries <= 0 {
+				return r.divide(ctx, events, err)
+			}
 		}
 		if failed == 0 {
 			r.log.Warn("timeline does not answer; report holds", zap.Error(err))
@@ -51,13 +89,20 @@ func (r *Report) Handle(ctx context.Context, batch []*stream.Record) {
 		select {
 		case <-time.After(redisPause):
 		case <-ctx.Done():
-			for _, rec := range batch {
-				rec.Drop()
-			}
-			return
+			return context.Cause(ctx)
 		}
 	}
-	for _, rec := range batch {
-		rec.Ack()
+}
+
+func (r *Report) divide(ctx context.Context, events []*schemasv1.Event, cause error) error {
+	if len(events) == 1 {
+		e := events[0]
+		r.log.Error("event skipped: its timeline cannot be written", zap.String("app", e.GetApp()), zap.String("msg_key", e.GetMsgKey()), zap.Error(cause))
+		return nil
 	}
+	half := len(events) / 2
+	if err := r.keep(ctx, events[:half], 1); err != nil {
+		return err
+	}
+	return r.keep(ctx, events[half:], 1)
 }
