@@ -51,7 +51,7 @@ func (p *program) preview() *cobra.Command {
 			}()
 			question := route.Preview{
 				Message: message, Events: events, Now: at, DefaultApp: cfg.DefaultApp, Drivers: drivers,
-				Apps: fleet.Apps(cfg), MaxAge: cfg.Kafka.MaxAge, Registry: fleet.RegistryOptions(cfg),
+				Apps: fleet.Policies(cfg), MaxAge: cfg.Kafka.MaxAge, Registry: fleet.RegistryOptions(cfg),
 			}
 			return question.Run(cmd.Context(), p.stdout)
 		},

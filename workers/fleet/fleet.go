@@ -27,6 +27,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	"github.com/pushfleet/pushfleet/pkg/telemetry"
 	"github.com/pushfleet/pushfleet/workers/outcome"
+	"github.com/pushfleet/pushfleet/workers/route"
 )
 
 // Options says what a process runs.
@@ -166,6 +167,15 @@ func Apps(cfg *config.Config) map[string]bool {
 	apps := make(map[string]bool, len(cfg.Apps))
 	for name := range cfg.Apps {
 		apps[name] = true
+	}
+	return apps
+}
+
+// Policies says what each configured app decides for its messages.
+func Policies(cfg *config.Config) map[string]route.Policy {
+	apps := make(map[string]route.Policy, len(cfg.Apps))
+	for name := range cfg.Apps {
+		apps[name] = route.Policy{}
 	}
 	return apps
 }

@@ -34,7 +34,7 @@ func (f *fleet) route() error {
 	hold.set(errors.New("presence was not looked at yet"))
 	f.workers = append(f.workers, hold.run)
 	f.health.Add("presence", hold.check)
-	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Apps(f.cfg), Platforms: f.served(),
+	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Policies(f.cfg), Platforms: f.served(),
 		MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: hold.check}, f.reg, f.pub, f.recorder, f.log.Named("route"))
 	start := stream.StartLatest
 	if f.cfg.Kafka.Start == config.StartEarliest {

@@ -26,7 +26,7 @@ type Preview struct {
 	Now        time.Time
 	DefaultApp string
 	Drivers    map[push.Platform]push.Driver
-	Apps       map[string]bool
+	Apps       map[string]Policy
 	MaxAge     time.Duration
 	Registry   registry.Options // lease and limits; Now is replaced by the question's
 }

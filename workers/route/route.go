@@ -43,7 +43,7 @@ type Events interface {
 type Config struct {
 	Topics     stream.Topics
 	DefaultApp string
-	Apps       map[string]bool
+	Apps       map[string]Policy // every app that is configured
 	Platforms  map[push.Platform]bool
 	MaxAge     time.Duration // older messages are filtered as stale
 	Now        func() time.Time
@@ -156,8 +156,8 @@ func Envelope(rec *stream.Record, defaultApp string) message.Envelope {
 }
 
 // refuse says why a readable message can never be sent to anybody, or nil.
-func refuse(msg *message.Message, apps map[string]bool) error {
-	if !apps[msg.App] {
+func refuse(msg *message.Message, apps map[string]Policy) error {
+	if _, known := apps[msg.App]; !known {
 		return &message.Invalid{Reason: push.ReasonUnknownApp, Field: "App", Problem: "is not configured"}
 	}
 	if msg.Group != "" && msg.Recipients == nil {

@@ -82,7 +82,7 @@ func newRig(t *testing.T) *rig {
 	})
 	r := &rig{kafka: &kafka{}, reg: reg, hold: func() error { return nil }}
 	r.route = New(Config{
-		DefaultApp: "demo", Apps: map[string]bool{"demo": true}, Platforms: map[push.Platform]bool{"apns": true},
+		DefaultApp: "demo", Apps: map[string]Policy{"demo": {}}, Platforms: map[push.Platform]bool{"apns": true},
 		MaxAge: 24 * time.Hour, Now: func() time.Time { return clock },
 		Hold: func(context.Context) error { return r.hold() }, HoldPause: time.Millisecond,
 	}, reg, r.kafka, r.kafka, zap.NewNop())
