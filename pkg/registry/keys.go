@@ -53,6 +53,14 @@ func tokenKey(app, token string) string {
 	return "t:{" + base64.RawURLEncoding.EncodeToString(sum[:15]) + "}"
 }
 
+// messageTag is the hash tag of what is known of a message key, whoever its recipients are.
+func messageTag(app, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return userTag(app, base64.RawURLEncoding.EncodeToString(sum[:12]))
+}
+
+func messageKey(tag string) string { return "m:{" + tag + "}" }
+
 func timelineKey(app, msgKey string) string { return "tl:{" + userTag(app, msgKey) + "}" }
 
 // TokenHash is what may be shown of a token: the first 16 hex digits of its SHA-256; "" for no token.

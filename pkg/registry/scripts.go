@@ -24,26 +24,31 @@ type script struct {
 
 // scripts are all scripts of the registry.
 type scripts struct {
-	decide, admit, settle, apply, own, strip, restore, show, lock *script
+	decide, admit, settle, apply, own, strip, restore, show, lock, complete *script
+	register, recall                                                        *script
 }
 
 func newScripts() *scripts {
-	device := mustRead("device")
+	device, messages := mustRead("device"), mustRead("messages")
 	load := func(name, prelude string) *script {
 		source := prelude + mustRead(name)
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
 		return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		decide:  load("decide", device),
-		admit:   load("admit", device),
-		settle:  load("settle", ""),
-		apply:   load("apply", device),
-		own:     load("own", ""),
-		strip:   load("strip", device),
-		restore: load("restore", device),
-		show:    load("show", device),
-		lock:    load("lock", ""),
+		decide:   load("decide", device),
+		admit:    load("admit", device),
+		settle:   load("settle", ""),
+		apply:    load("apply", device),
+		own:      load("own", ""),
+		strip:    load("strip", device),
+		restore:  load("restore", device),
+		show:     load("show", device),
+		lock:     load("lock", ""),
+		complete: load("complete", ""),
+
+		register: load("register", messages),
+		recall:   load("recall", messages),
 	}
 }
 
@@ -56,7 +61,10 @@ func mustRead(name string) string {
 }
 
 func (s *scripts) all() []*script {
-	return []*script{s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock}
+	return []*script{
+		s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock, s.complete,
+		s.register, s.recall,
+	}
 }
 
 // load makes the scripts known to every master.

@@ -1,0 +1,27 @@
+-- What is known of one message key, as one string: the recalled contents, each with a comma behind it, then, each behind
+-- a record separator, the contents that were routed under the key: checksum and, behind unit separators, the origins of
+-- its records. The first content is the one that has the plain key; among the recalled ones it is '-' where its checksum
+-- is not known. Where there are more than these bounds, the oldest go.
+local MOST_CONTENTS, MOST_ORIGINS, MOST_RECALLED = 16, 500, 16
+
+local function read(value)
+  local recalled, rest = string.match(value or '', '^([^\30]*)(.*)$')
+  local contents = {}
+  for sum, origins in string.gmatch(rest, '\30([^\31\30]*)([^\30]*)') do
+    contents[#contents + 1] = {sum = sum, origins = origins}
+  end
+  return recalled, contents
+end
+
+local function write(recalled, contents)
+  local parts = {recalled}
+  for _, content in ipairs(contents) do parts[#parts + 1] = '\30' .. content.sum .. content.origins end
+  return table.concat(parts)
+end
+
+local function holds(recalled, code) return string.find(',' .. recalled, ',' .. code .. ',', 1, true) ~= nil end
+
+-- Whether a content that was routed is recalled, by its checksum or as the one with the plain key.
+local function taken_back(recalled, contents, content)
+  return (content == contents[1] and holds(recalled, '-')) or (content.sum ~= '' and holds(recalled, content.sum))
+end
