@@ -28,9 +28,10 @@ type Receipt struct {
 
 // Sync asks for the number on a device's icon to be corrected.
 type Sync struct {
-	User, Device string
-	Binding      push.Binding
-	Badge        int // the number now, which may be 0
+	App, User, Device string
+	MsgKey            string // of the message that was read
+	Binding           push.Binding
+	Badge             int // the number now, which may be 0
 }
 
 // MessageRef names a message for its recall. A key may stand for several contents, told apart by their checksum.
