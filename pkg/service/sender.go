@@ -70,9 +70,7 @@ func (s *sender) hand(ctx context.Context, batch []*push.Notification, answers c
 			answers <- answer{i, *impossible}
 			continue
 		}
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
+		if !s.acquire(ctx) {
 			return i
 		}
 		s.driver.offline(ctx, n.App, n.User, n.Device, request.Body, func(err error) {
@@ -81,6 +79,19 @@ func (s *sender) hand(ctx context.Context, batch []*push.Notification, answers c
 		})
 	}
 	return len(batch)
+}
+
+// acquire waits for a slot. false = ctx ended first.
+func (s *sender) acquire(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func handedOver(err error) push.Outcome {
