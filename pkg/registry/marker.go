@@ -2,10 +2,8 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -79,7 +77,8 @@ func (r *Registry) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Complete sets the epoch marker on every master: the view is whole from now on.
+// Complete sets the epoch marker on every master: the view is whole from now on. It is for a registry that is new on
+// purpose; a lost one is whole after [Registry.CompleteRebuild].
 func (r *Registry) Complete(ctx context.Context) error {
 	since := r.opts.Now().UTC().Format(time.RFC3339)
 	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -92,26 +91,4 @@ func (r *Registry) Complete(ctx context.Context) error {
 		return fmt.Errorf("registry: set the epoch marker: %w", err)
 	}
 	return nil
-}
-
-// AcquireRebuild makes owner the only one that rebuilds, for ttl; the owner calls it again to extend. False = another
-// has it.
-func (r *Registry) AcquireRebuild(ctx context.Context, owner string, ttl time.Duration) (bool, error) {
-	if owner == "" || ttl < time.Millisecond {
-		return false, errors.New("registry: a rebuild lock needs an owner and a time of at least 1 ms")
-	}
-	return r.rebuildLock(ctx, owner, ttl.Milliseconds())
-}
-
-// ReleaseRebuild gives the lock back; nothing happens where owner does not have it.
-func (r *Registry) ReleaseRebuild(ctx context.Context, owner string) error {
-	_, err := r.rebuildLock(ctx, owner, 0)
-	return err
-}
-
-func (r *Registry) rebuildLock(ctx context.Context, owner string, ttlMS int64) (bool, error) {
-	answers, err := r.run(ctx, "rebuild lock", []*redis.StringCmd{
-		r.scripts.lock.call(ctx, []string{"rebuild"}, owner, ttlMS),
-	})
-	return err == nil && strings.HasPrefix(answers[0], "1"), err
 }
