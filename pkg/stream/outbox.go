@@ -13,11 +13,13 @@ import (
 
 // outgoing is a message on its way.
 type outgoing struct {
-	key, value []byte
-	headers    []Header
-	size       int
-	weight     int64 // of the publisher's byte limit
-	done       func(error)
+	key, value   []byte
+	headers      []Header
+	partitionKey []byte    // by which the partition is chosen
+	time         time.Time // zero = when it is sent
+	size         int
+	weight       int64 // of the publisher's byte limit
+	done         func(error)
 }
 
 // topicOutbox is what a publisher holds for one topic; guarded by the publisher's mutex.
@@ -158,7 +160,7 @@ func (p *Publisher) placeAll() bool {
 		}
 		if t.count > 0 {
 			for _, o := range t.waiting {
-				b := t.choose(ByKey, o.key)
+				b := t.choose(ByKey, o.partitionKey)
 				b.queue = append(b.queue, o)
 				b.bytes += o.size
 			}
@@ -237,7 +239,7 @@ func (r *outgoingReader) ReadRecord() (*protocol.Record, error) {
 	}
 	o := r.batch[0]
 	r.batch = r.batch[1:]
-	r.record = protocol.Record{Headers: o.headers} // no time: the encoder takes its own
+	r.record = protocol.Record{Headers: o.headers, Time: o.time} // a zero time: the encoder takes its own
 	if o.key != nil {
 		r.key.Reset(o.key)
 		r.record.Key = &r.key

@@ -27,6 +27,9 @@ type Message struct {
 	// PartitionKey takes the key's place where ByKey chooses the partition: a compacted topic keeps the last value of a
 	// key, and may still have to keep several keys on one partition. nil = the key.
 	PartitionKey []byte
+
+	// Time is the record's, to the millisecond; zero = when it is sent. A topic with LogAppendTime takes the broker's.
+	Time time.Time
 }
 
 // The ends of a message that was not written.
@@ -90,7 +93,10 @@ func (c *Cluster) NewPublisher(cfg PublisherConfig) *Publisher {
 // (after Close it may have been written all the same). done must not block. Publish blocks while the buffer is full.
 // Everything that can heal is retried until Close, a topic that does not exist included.
 func (p *Publisher) Publish(ctx context.Context, m Message, done func(error)) {
-	o := &outgoing{key: m.Key, value: m.Value, headers: m.Headers, done: done}
+	o := &outgoing{key: m.Key, value: m.Value, headers: m.Headers, partitionKey: m.Key, time: m.Time, done: done}
+	if m.PartitionKey != nil {
+		o.partitionKey = m.PartitionKey
+	}
 	o.size = recordOverhead + len(m.Key) + len(m.Value)
 	for _, h := range m.Headers {
 		o.size += headerOverhead + len(h.Key) + len(h.Value)
@@ -123,11 +129,7 @@ func (p *Publisher) Publish(ctx context.Context, m Message, done func(error)) {
 		notify(p.place)
 		return
 	}
-	key := m.Key
-	if m.PartitionKey != nil {
-		key = m.PartitionKey
-	}
-	p.enqueue(t.choose(m.Partition, key), o)
+	p.enqueue(t.choose(m.Partition, o.partitionKey), o)
 }
 
 // refuse ends a message that was not queued.
