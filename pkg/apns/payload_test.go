@@ -50,21 +50,63 @@ func TestPayload(t *testing.T) {
 			func(n *push.Notification) { n.Body, n.Ext = "a\xffb", "" },
 			`{"aps":{"alert":"a` + "\ufffd" + `b","badge":5,"sound":"ding.caf","thread-id":"c2c:alice"},"msg_key":"k"}`,
 		},
-		"nothing at all": {
-			func(n *push.Notification) { *n = push.Notification{Badge: push.NoBadge, Sound: push.SoundSilent} },
-			`{"aps":{}}`,
+		"an interruption level": {
+			func(n *push.Notification) { n.Interruption, n.Ext = "time-sensitive", "" },
+			`{"aps":{"alert":"Alice:hello","badge":5,"sound":"ding.caf","thread-id":"c2c:alice","interruption-level":"time-sensitive"},"msg_key":"k"}`,
+		},
+		"a call: what the app needs to ring, and nothing for the system": {
+			func(n *push.Notification) {
+				n.Type, n.Badge, n.Sound, n.Interruption, n.Mutable = push.TypeVoIP, push.NoBadge, "", "time-sensitive", true
+			},
+			`{"aps":{"alert":"Alice:hello","thread-id":"c2c:alice"},"ext":"{\"page\":\"chat\"}","msg_key":"k"}`,
+		},
+		"a call with a ring of its own": {
+			func(n *push.Notification) { n.Type, n.Sound = push.TypeVoIP, "ring.caf" },
+			`{"aps":{"alert":"Alice:hello","badge":5,"sound":"ring.caf","thread-id":"c2c:alice"},"ext":"{\"page\":\"chat\"}","msg_key":"k"}`,
+		},
+		"background: nothing to show": {
+			func(n *push.Notification) {
+				n.Type, n.Title, n.Subtitle, n.Interruption, n.Mutable, n.Image = push.TypeBackground, "T", "S", "active", true, "https://e.example/a.png"
+			},
+			`{"aps":{"content-available":1,"badge":5},"ext":"{\"page\":\"chat\"}","msg_key":"k"}`,
+		},
+		"background: the badge goes to 0": {
+			func(n *push.Notification) { n.Type, n.Badge, n.Body, n.Ext = push.TypeBackground, 0, "", "" },
+			`{"aps":{"content-available":1,"badge":0},"msg_key":"k"}`,
+		},
+		"background: no badge": {
+			func(n *push.Notification) { n.Type, n.Badge, n.Ext = push.TypeBackground, push.NoBadge, "" },
+			`{"aps":{"content-available":1},"msg_key":"k"}`,
 		},
 	} {
 		n := notification()
 		n.MsgKey = "k"
 		test.change(n)
-		got, ok := buildPayload(n)
+		got, ok := buildPayload(n, maxPayload)
 		if !ok || string(got) != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, test.want)
 		}
 		if !json.Valid(got) {
 			t.Errorf("%s: not JSON", name)
 		}
+	}
+}
+
+func TestTheLimitIsThatOfTheType(t *testing.T) {
+	t.Parallel()
+	for pushType, limit := range map[push.Type]int{push.TypeAlert: 4096, push.TypeVoIP: 5120} {
+		n := notification()
+		n.Type = pushType
+		n.Body = strings.Repeat("x", 10_000)
+		r, refused := render(n, bundle)
+		if refused != nil || len(r.payload) != limit {
+			t.Errorf("%q: %d bytes, %+v, want %d", pushType, len(r.payload), refused, limit)
+		}
+	}
+	n := notification()
+	n.Type, n.Ext = push.TypeBackground, strings.Repeat("x", 4096)
+	if _, refused := render(n, bundle); refused == nil || refused.Reason != push.ReasonTooLarge {
+		t.Errorf("background: got %+v, want too large", refused)
 	}
 }
 
@@ -91,70 +133,6 @@ func bodyOf(t *testing.T, payload []byte) string {
 	return alert.Body
 }
 
-func TestABodyIsCutNoFurtherThanTheLimitNeeds(t *testing.T) {
-	t.Parallel()
-	const family = "👩‍👩‍👧‍👦" // one cluster of 25 bytes
-	for name, cluster := range map[string]string{
-		"ASCII": "x", "umlauts": "e\u0301", "a family": family, "Chinese": "汉", "quotes": `"`, "control": "\x01",
-		"flags": "🇩🇪", "markup": "<", "line separator": "\u2028", "line ends": "\r\n",
-	} {
-		for _, title := range []string{"", "T"} {
-			n := notification()
-			n.Title = title
-			n.Body = strings.Repeat(cluster, 1<<20/len(cluster))
-			payload, ok := buildPayload(n)
-			if !ok || len(payload) > maxPayload {
-				t.Fatalf("%s: %d bytes", name, len(payload))
-			}
-			body := bodyOf(t, payload)
-			kept, ended := strings.CutSuffix(body, ellipsis)
-			if !ended || kept != strings.Repeat(cluster, len(kept)/len(cluster)) {
-				t.Errorf("%s: the body ends in %q", name, body[len(body)-12:])
-			}
-			quoted, _ := json.Marshal(cluster) // bound: escapes no less than needed
-			if room := maxPayload - len(payload); room >= len(quoted) {
-				t.Errorf("%s: %d bytes are left, and a cluster takes at most %d", name, room, len(quoted))
-			}
-			if n.Ext != `{"page":"chat"}` || !strings.Contains(string(payload), `"ext":"{\"page\":\"chat\"}"`) {
-				t.Errorf("%s: ext was touched", name)
-			}
-		}
-	}
-}
-
-func TestTheLimitItself(t *testing.T) {
-	t.Parallel()
-	n := notification()
-	n.Body = "x"
-	whole, _ := buildPayload(n)
-	n.Body = strings.Repeat("x", maxPayload-len(whole)+1)
-	exact, ok := buildPayload(n)
-	if !ok || len(exact) != maxPayload || strings.Contains(string(exact), ellipsis) {
-		t.Errorf("a payload of exactly the limit was cut: %d bytes", len(exact))
-	}
-	n.Body += "x"
-	over, ok := buildPayload(n)
-	if !ok || len(over) != maxPayload || !strings.HasSuffix(bodyOf(t, over), "x"+ellipsis) {
-		t.Errorf("one byte over: %d bytes", len(over))
-	}
-}
-
-func TestNothingButTheBodyIsCut(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(n *push.Notification){
-		"ext":             func(n *push.Notification) { n.Ext = strings.Repeat("x", 4096) },
-		"title":           func(n *push.Notification) { n.Title = strings.Repeat("x", 4096) },
-		"ext, no body":    func(n *push.Notification) { n.Body, n.Ext = "", strings.Repeat("x", 4096) },
-		"ext, large body": func(n *push.Notification) { n.Body, n.Ext = strings.Repeat("y", 5000), strings.Repeat("x", 4096) },
-	} {
-		n := notification()
-		change(n)
-		if payload, ok := buildPayload(n); ok {
-			t.Errorf("%s: got %d bytes, want too large", name, len(payload))
-		}
-	}
-}
-
 func FuzzPayload(f *testing.F) {
 	f.Add("Alice:hello", "", "ext", 3900)
 	f.Add("👩‍👩‍👧‍👦\u0301\xff", "T", "\x00", 100)
@@ -162,7 +140,7 @@ func FuzzPayload(f *testing.F) {
 		n := notification()
 		n.Body = strings.Repeat(body, max(0, times)%5000)
 		n.Title, n.Ext = title, ext
-		payload, ok := buildPayload(n)
+		payload, ok := buildPayload(n, maxPayload)
 		if !ok {
 			return
 		}
@@ -173,7 +151,7 @@ func FuzzPayload(f *testing.F) {
 		if got == want || !utf8.ValidString(n.Body) {
 			return
 		}
-		kept, ended := strings.CutSuffix(got, ellipsis)
+		kept, ended := strings.CutSuffix(got, "…")
 		if !ended || !strings.HasPrefix(want, kept) {
 			t.Fatalf("body %q became %q", n.Body, got)
 		}

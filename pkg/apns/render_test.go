@@ -55,6 +55,34 @@ func TestRenderLeavesOutWhatIsNotSet(t *testing.T) {
 	}
 }
 
+// TestHeadersByType shows where each type of push goes, and how urgently.
+func TestHeadersByType(t *testing.T) {
+	t.Parallel()
+	d, err := Open(settings("", nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pushType, want := range map[push.Type]map[string]string{
+		push.TypeAlert: {
+			"apns-topic": "com.example.demo", "apns-push-type": "alert", "apns-priority": "10",
+			"apns-collapse-id": "559a65a7-20e4-51c6-8d2a-d706eca5b40d",
+		},
+		push.TypeVoIP:       {"apns-topic": "com.example.demo.voip", "apns-push-type": "voip", "apns-priority": "10"},
+		push.TypeBackground: {"apns-topic": "com.example.demo", "apns-push-type": "background", "apns-priority": "5"},
+	} {
+		n := notification()
+		n.Type = pushType
+		want["apns-id"], want["apns-expiration"] = n.ID, "1790604800"
+		got, refused := d.Render(n, time.Unix(1790000000, 0))
+		if refused != nil {
+			t.Fatalf("%q: refused: %+v", pushType, refused)
+		}
+		if diff := cmp.Diff(want, got.Headers); diff != "" {
+			t.Errorf("%q: headers (-want +got):\n%s", pushType, diff)
+		}
+	}
+}
+
 func TestRenderRefuses(t *testing.T) {
 	t.Parallel()
 	d, err := Open(settings("", nil, nil))
@@ -68,6 +96,9 @@ func TestRenderRefuses(t *testing.T) {
 		{push.ReasonUnknownApp, func(n *push.Notification) { n.App = "other" }},
 		{push.ReasonUnknownCredential, func(n *push.Notification) { n.Credential = "other" }},
 		{push.ReasonTooLarge, func(n *push.Notification) { n.Ext = strings.Repeat("x", 4096) }},
+		{push.ReasonTooLarge, func(n *push.Notification) { n.Type, n.Ext = push.TypeVoIP, strings.Repeat("x", 5120) }},
+		{push.ReasonPayloadRejected, func(n *push.Notification) { n.Type = "telepathy" }},
+		{push.ReasonPayloadRejected, func(n *push.Notification) { n.Body, n.Badge, n.Sound = "", push.NoBadge, push.SoundSilent }},
 		{push.ReasonPayloadRejected, func(n *push.Notification) { n.ID = "" }},
 		{push.ReasonPayloadRejected, func(n *push.Notification) { n.ID = strings.Repeat("0", 36) }},
 		{push.ReasonPayloadRejected, func(n *push.Notification) { n.CollapseID = strings.Repeat("x", 65) }},

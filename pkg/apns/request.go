@@ -25,22 +25,32 @@ const maxCollapseID = 64
 type request struct {
 	id         string
 	topic      string
+	pushType   apns2.EPushType
+	priority   int
 	expiration time.Time // zero = no such header
 	collapseID string    // "" = no such header
 	payload    []byte
 }
 
 // render gives the outcome instead where n can never be sent: an id or a collapse id that Apple would refuse, or that
-// is no header value, is [push.ReasonPayloadRejected].
-func render(n *push.Notification, topic string) (request, *push.Outcome) {
-	if err := checkIDs(n); err != nil {
+// is no header value, a type that Apple does not have, and an alert of nothing are [push.ReasonPayloadRejected].
+func render(n *push.Notification, bundleID string) (request, *push.Outcome) {
+	d, known := deliveryOf(n.Type)
+	if err := check(n, known); err != nil {
 		return request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonPayloadRejected, Err: err}
 	}
-	payload, ok := buildPayload(n)
+	payload, ok := buildPayload(n, d.limit)
 	if !ok {
 		return request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
 	}
-	return request{id: n.ID, topic: topic, expiration: n.Expires, collapseID: n.CollapseID, payload: payload}, nil
+	r := request{
+		id: n.ID, topic: bundleID + d.topicSuffix, pushType: d.pushType, priority: d.priority, expiration: n.Expires,
+		payload: payload,
+	}
+	if d.collapses {
+		r.collapseID = n.CollapseID
+	}
+	return r, nil
 }
 
 // headers are those that Apple gets, without authorization.
@@ -48,8 +58,8 @@ func (r request) headers() map[string]string {
 	headers := map[string]string{
 		"apns-id":        r.id,
 		"apns-topic":     r.topic,
-		"apns-push-type": string(apns2.PushTypeAlert),
-		"apns-priority":  strconv.Itoa(apns2.PriorityHigh),
+		"apns-push-type": string(r.pushType),
+		"apns-priority":  strconv.Itoa(r.priority),
 	}
 	if !r.expiration.IsZero() {
 		headers["apns-expiration"] = strconv.FormatInt(r.expiration.Unix(), 10)
@@ -72,8 +82,8 @@ func (r request) notification(token string) *apns2.Notification {
 		DeviceToken: token,
 		Topic:       r.topic,
 		Expiration:  r.expiration,
-		Priority:    apns2.PriorityHigh,
-		PushType:    apns2.PushTypeAlert,
+		Priority:    r.priority,
+		PushType:    r.pushType,
 		Payload:     placeholder,
 	}
 }
@@ -92,8 +102,14 @@ func checkToken(token string) error {
 	return nil
 }
 
-// checkIDs keeps out of a request's headers whatever Apple would refuse.
-func checkIDs(n *push.Notification) error {
+// check keeps away from Apple whatever it would refuse, or take and then show nothing of.
+func check(n *push.Notification, knownType bool) error {
+	if !knownType {
+		return errors.New("type: want an alert, a call or a background push")
+	}
+	if n.Type == push.TypeAlert && n.Title == "" && n.Subtitle == "" && n.Body == "" && n.Badge == push.NoBadge && n.Sound == push.SoundSilent {
+		return errors.New("alert: no text, no badge and no sound")
+	}
 	if !isUUID(n.ID) {
 		return errors.New("id: want a UUID in lower case")
 	}

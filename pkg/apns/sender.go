@@ -21,10 +21,10 @@ const idleWorker = 10 * time.Second
 // sender is [push.Sender] of one credential. Its workers are started as needed and live on, so that their stacks need
 // not grow anew for each notification.
 type sender struct {
-	topic  string
-	client *apns2.Client
-	pool   *pool
-	signer *signer
+	bundleID string
+	client   *apns2.Client
+	pool     *pool
+	signer   *signer
 
 	jobs   chan job
 	slots  chan struct{} // one per worker
@@ -44,12 +44,12 @@ func (j job) done(o push.Outcome) {
 	j.report(j.i, o)
 }
 
-func newSender(host, topic string, roots *x509.CertPool, signer *signer, cfg platformConfig) *sender {
+func newSender(host, bundleID string, roots *x509.CertPool, signer *signer, cfg platformConfig) *sender {
 	pool := newPool(dialAddress(host), roots, cfg.Connections)
 	return &sender{
-		topic:  topic,
-		pool:   pool,
-		signer: signer,
+		bundleID: bundleID,
+		pool:     pool,
+		signer:   signer,
 		client: &apns2.Client{
 			Host: host,
 			HTTPClient: &http.Client{
@@ -128,7 +128,7 @@ func (s *sender) push(ctx context.Context, n *push.Notification) push.Outcome {
 	if err := checkToken(n.Token); err != nil {
 		return push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
 	}
-	r, refused := render(n, s.topic)
+	r, refused := render(n, s.bundleID)
 	if refused != nil {
 		return *refused
 	}

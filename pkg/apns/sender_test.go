@@ -26,43 +26,48 @@ func delivered() push.Outcome { return push.Outcome{Disposition: push.Delivered,
 func TestSendsWhatPreviewShows(t *testing.T) {
 	t.Parallel()
 	f := start(t, options{})
-	n := notification()
-	n.Body = "<b> & \u2028 \"quoted\" 👩‍👩‍👧"
-	want, refused := f.driver.Render(n, time.Unix(1790000000, 0))
-	if refused != nil {
-		t.Fatal(refused)
-	}
-	if diff := cmp.Diff([]push.Outcome{delivered()}, f.send(t, soon(t), n), ignoreErr); diff != "" {
-		t.Fatalf("outcome (-want +got):\n%s", diff)
-	}
-	entry := f.Control().Ledger.Entries(n.Token)[0]
-	if string(entry.Body) != string(want.Body) {
-		t.Errorf("body:\n got %s\nwant %s", entry.Body, want.Body)
-	}
-	got := make(map[string]string)
-	for name, value := range entry.Headers {
-		if strings.HasPrefix(name, "apns-") {
-			got[name] = value
+	for i, pushType := range []push.Type{push.TypeAlert, push.TypeVoIP, push.TypeBackground} {
+		n := numbered(i + 1)[i]
+		n.Type = pushType
+		n.Body = "<b> & \u2028 \"quoted\" 👩‍👩‍👧"
+		want, refused := f.driver.Render(n, time.Unix(1790000000, 0))
+		if refused != nil {
+			t.Fatal(refused)
 		}
-	}
-	if diff := cmp.Diff(want.Headers, got); diff != "" {
-		t.Errorf("headers (-preview +sent):\n%s", diff)
-	}
-	if entry.ID != n.ID {
-		t.Errorf("apns-id: got %s, want %s", entry.ID, n.ID)
+		if diff := cmp.Diff([]push.Outcome{delivered()}, f.send(t, soon(t), n), ignoreErr); diff != "" {
+			t.Fatalf("%q: outcome (-want +got):\n%s", pushType, diff)
+		}
+		entry := f.Control().Ledger.Entries(n.Token)[0]
+		if string(entry.Body) != string(want.Body) {
+			t.Errorf("%q: body:\n got %s\nwant %s", pushType, entry.Body, want.Body)
+		}
+		got := make(map[string]string)
+		for name, value := range entry.Headers {
+			if strings.HasPrefix(name, "apns-") {
+				got[name] = value
+			}
+		}
+		if diff := cmp.Diff(want.Headers, got); diff != "" {
+			t.Errorf("%q: headers (-preview +sent):\n%s", pushType, diff)
+		}
+		if entry.ID != n.ID {
+			t.Errorf("%q: apns-id: got %s, want %s", pushType, entry.ID, n.ID)
+		}
 	}
 }
 
 func TestAPayloadOfTheGreatestSizeArrivesAsItIs(t *testing.T) {
 	t.Parallel()
 	f := start(t, options{})
-	n := notification()
-	n.Body = strings.Repeat("<&>", 2000)
-	if diff := cmp.Diff([]push.Outcome{delivered()}, f.send(t, soon(t), n), ignoreErr); diff != "" {
-		t.Fatalf("outcome (-want +got):\n%s", diff)
-	}
-	if got := len(f.Control().Ledger.Entries(n.Token)[0].Body); got != maxPayload {
-		t.Errorf("got %d bytes, want %d", got, maxPayload)
+	for i, pushType := range []push.Type{push.TypeAlert, push.TypeVoIP} {
+		n := numbered(i + 1)[i]
+		n.Type, n.Body = pushType, strings.Repeat("<&>", 2000)
+		if diff := cmp.Diff([]push.Outcome{delivered()}, f.send(t, soon(t), n), ignoreErr); diff != "" {
+			t.Fatalf("%q: outcome (-want +got):\n%s", pushType, diff)
+		}
+		if got, want := len(f.Control().Ledger.Entries(n.Token)[0].Body), []int{4096, 5120}[i]; got != want {
+			t.Errorf("%q: got %d bytes, want %d", pushType, got, want)
+		}
 	}
 }
 
