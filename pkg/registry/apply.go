@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pushfleet/pushfleet/pkg/push"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
@@ -90,7 +91,7 @@ func (r *Registry) takeTokens(ctx context.Context, events []DeviceEvent, applied
 	strip := func(l loss, at string) {
 		e := &events[l.event]
 		losses = append(losses, l)
-		strips = append(strips, r.scripts.strip.call(ctx, []string{userKey(userTag(e.App, l.user))}, l.device, *e.Token, at))
+		strips = append(strips, r.scripts.strip.call(ctx, []string{userKey(userTag(e.App, l.user))}, l.device, *e.Token, at, ""))
 	}
 	for n, answer := range answers {
 		e := &events[claimers[n]]
@@ -168,6 +169,9 @@ func (r *Registry) applyCall(ctx context.Context, e *DeviceEvent) *redis.StringC
 		binding = "logout"
 	case EventTokenRejected:
 		binding = "rejected"
+		if e.PushType == push.TypeVoIP {
+			binding = "rejected voip"
+		}
 	case EventForeground:
 		presence = "f"
 	case EventBackground:
@@ -189,11 +193,18 @@ func (r *Registry) applyCall(ctx context.Context, e *DeviceEvent) *redis.StringC
 		unread = strconv.Itoa(*e.Unread)
 	}
 	tag := userTag(e.App, e.User)
-	args := []any{
-		e.Device, e.EventTime.UnixMilli(), presence, unread, binding,
-		e.Version, string(e.Platform), orKeep(e.Credential), orKeep(e.Language), orKeep(e.Token), maxDevices,
+	service := unit
+	if e.Service != nil {
+		service = "0"
+		if *e.Service {
+			service = "1"
+		}
 	}
-	return r.scripts.apply.call(ctx, []string{userKey(tag), r.markers.of(tag)}, args...)
+	args := []any{
+		e.Device, e.EventTime.UnixMilli(), presence, unread, binding, e.Version, string(e.Platform),
+		service, orKeep(e.Credential), orKeep(e.Language), orKeep(e.Token), orKeep(e.VoIPToken), maxDevices,
+	}
+	return r.scripts.apply.call(ctx, []string{userKey(tag), r.markers.of(tag), badgePrefix(tag) + e.Device}, args...)
 }
 
 // orKeep is a script's way to say that a field stays as it is.

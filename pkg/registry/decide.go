@@ -156,18 +156,6 @@ func parseDecision(answer string) (Decision, error) {
 	return d, nil
 }
 
-// parseBinding reads version, platform, credential, language and token.
-func parseBinding(packed string) (push.Binding, bool) {
-	version, rest, _ := strings.Cut(packed, unit)
-	platform, rest, _ := strings.Cut(rest, unit)
-	credential, rest, _ := strings.Cut(rest, unit)
-	language, token, ok := strings.Cut(rest, unit)
-	n, err := strconv.ParseInt(version, 10, 64)
-	return push.Binding{
-		Platform: push.Platform(platform), Token: token, Credential: credential, Language: language, Version: n,
-	}, ok && err == nil
-}
-
 func parseBadge(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {

@@ -46,10 +46,13 @@ type DeviceEvent struct {
 	Token             *string       // login, token; "" = push is off
 	Credential        *string       // login, token
 	Language          *string       // login, token
+	VoIPToken         *string       // login, token: where calls go on Apple's devices; "" = nowhere
+	Service           *bool         // login, token: the device's own service takes offline messages
 	Unread            *int          // foreground, background: the number on the icon from now on
 	State             string        // heartbeat: foreground, background; "" = as known
 	Version           int64         // token_rejected: the binding that the provider refused
 	Reason            push.Reason   // token_rejected
+	PushType          push.Type     // token_rejected: push.TypeVoIP = the VoIP token, else the token
 }
 
 // Bounds of what an event may carry, in bytes.

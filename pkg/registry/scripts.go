@@ -26,10 +26,11 @@ type script struct {
 type scripts struct {
 	decide, admit, settle, apply, own, strip, restore, show, lock, complete *script
 	register, recall                                                        *script
+	settingsShow, settingsZone                                              *script
 }
 
 func newScripts() *scripts {
-	device, messages := mustRead("device"), mustRead("messages")
+	device, messages, settings := mustRead("device"), mustRead("messages"), mustRead("settings")
 	load := func(name, prelude string) *script {
 		source := prelude + mustRead(name)
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
@@ -49,6 +50,9 @@ func newScripts() *scripts {
 
 		register: load("register", messages),
 		recall:   load("recall", messages),
+
+		settingsShow: load("settings_show", settings),
+		settingsZone: load("settings_zone", ""),
 	}
 }
 
@@ -64,6 +68,7 @@ func (s *scripts) all() []*script {
 	return []*script{
 		s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock, s.complete,
 		s.register, s.recall,
+		s.settingsShow, s.settingsZone,
 	}
 }
 

@@ -1,10 +1,15 @@
 -- A user is one string: for each device a record separator, its id, a unit separator, and thirteen values with unit
 -- separators between them. (A hash would cost 110 bytes more for one device.) The values:
 --   newest times (ms, empty = none) of: foreground, stateless heartbeat, background, killed; badge;
---   binding: event time, token's time (empty = the event time), state (i = logged in, o = out), version, platform, credential, language, token
+--   binding: event time, tokens' times, state (i = logged in, o = out), version, platform, credential, language, tokens
+-- The tokens' times are the token's and, after a colon, the VoIP token's; empty = the event time. A plus sign follows the
+-- platform where the device's own service takes messages; a VoIP token follows the token after a group separator.
 -- PRESENCE reads it for decisions; the positions allow to replace the badge and to hand on what follows the state.
-local PRESENCE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31()(%d*)()\31(%d*)\31%d*\31([io]?)\31()%d*\31([^\31]*)'
-local DEVICE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31([io]?)\31(%d*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31(.*)$'
+local PRESENCE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31()(%d*)()\31(%d*)\31[%d:]*\31([io]?)\31()%d*\31([^\31+]*)(%+?)\31'
+-- Its captures: presence times, badge, event time, tokens' times, state, version, platform, service, credential,
+-- language, token, VoIP token.
+local DEVICE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31([%d:]*)\31([io]?)\31(%d*)' ..
+  '\31([^\31+]*)(%+?)\31([^\31]*)\31([^\31]*)\31([^\29]*)\29?(.*)$'
 local UNKNOWN = string.rep('\31', 12)
 local NEVER = -1e18
 
@@ -21,14 +26,15 @@ local function presence(now, lease, f, l, b, k)
 end
 
 -- What a message means to the device: o = logged out, n = no token, i = inactive, else its presence.
--- nothing without a binding. rest is where the version begins.
+-- nothing without a binding. rest is where the version begins; service says whether the device's own service takes
+-- messages.
 local function verdict(now, activity, lease, packed)
-  local f, l, b, k, from, badge, to, bound, state, rest, platform = string.match(packed, PRESENCE)
+  local f, l, b, k, from, badge, to, bound, state, rest, platform, service = string.match(packed, PRESENCE)
   if bound == '' then return nil end
   local code
   if state == 'o' then
     code = 'o'
-  elseif platform == '' or string.byte(packed, -1) == 31 then
+  elseif platform == '' or string.byte(packed, -1) == 31 or string.find(packed, '\31\29', 1, true) then
     code = 'n'
   elseif math.max(tonumber(bound), tonumber(f) or NEVER, tonumber(l) or NEVER, tonumber(b) or NEVER,
       tonumber(k) or NEVER) < now - activity then
@@ -36,7 +42,27 @@ local function verdict(now, activity, lease, packed)
   else
     code = presence(now, lease, f, l, b, k)
   end
-  return code, rest, badge, from, to, platform
+  return code, rest, badge, from, to, platform, service == '+'
+end
+
+-- The values from the version on, packed.
+local function bind(version, platform, service, credential, language, token, voip)
+  if platform == 'service' then service = '' end -- it has nothing to fall back to
+  if voip ~= '' then token = token .. '\29' .. voip end
+  return table.concat({version, platform .. service, credential, language, token}, '\31')
+end
+
+-- When the token and the VoIP token were named, as times that are never empty where there is a binding.
+local function tokens_times(times, bound)
+  local tokened, voiped = string.match(times, '^(%d*):?(%d*)$')
+  return tokened ~= '' and tokened or bound, voiped ~= '' and voiped or bound
+end
+
+-- The inverse: a time that equals the binding's, or is that of no VoIP token, takes no room.
+local function pack_times(tokened, voiped, bound, voip)
+  if tokened == bound then tokened = '' end
+  if voip == '' or voiped == bound then return tokened end
+  return tokened .. ':' .. voiped
 end
 
 -- The values of a device and where they stand in its user's string; nothing where it is not known.

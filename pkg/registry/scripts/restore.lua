@@ -1,6 +1,5 @@
-
 -- Writes a binding that was lost, unless a newer one is known.
--- KEYS: user. ARGV: device, event time, state, version, platform, credential, language, token, most devices.
+-- KEYS: user. ARGV: device, event time, state, version, platform, credential, language, tokens, most devices.
 local user = redis.call('GET', KEYS[1]) or ''
 local f, l, b, k, badge, bound, _, _, version =
   string.match(find(user, ARGV[1]) or UNKNOWN, DEVICE)

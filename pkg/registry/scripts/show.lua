@@ -1,4 +1,3 @@
-
 -- Reads a user's devices, changes nothing.
 -- KEYS: user. ARGV: now, activity limit, lease (ms).
 -- Answer, per device after a record separator: presence and reason code, id, times of foreground, lease, background and
