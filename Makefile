@@ -52,6 +52,11 @@ generate: ## write the Go code of the schemas anew (needs protoc)
 		--go-vtproto_out=schemas/v1 --go-vtproto_opt=paths=source_relative,features=marshal+unmarshal+size \
 		schemas/v1/*.proto
 
+.PHONY: specs
+specs: ## check that the AsyncAPI document is valid (needs node and npm)
+	npm --prefix tools/asyncapi ci --ignore-scripts --no-audit --no-fund --silent
+	npm --prefix tools/asyncapi run --silent check
+
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
 	@grep -rEo --include='*_test.go' '^func Fuzz\w+' cmd pkg schemas workers | sed 's/:func / /' | while read -r file name; do \
