@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"strings"
 )
 
@@ -60,6 +61,10 @@ func messageTag(app, key string) string {
 }
 
 func messageKey(tag string) string { return "m:{" + tag + "}" }
+
+// A group's keys share one hash tag, so that a bucket is split atomically.
+func groupKey(tag string) string              { return "g:{" + tag + "}" }
+func bucketKey(tag string, bucket int) string { return groupKey(tag) + ":" + strconv.Itoa(bucket) }
 
 func timelineKey(app, msgKey string) string { return "tl:{" + userTag(app, msgKey) + "}" }
 

@@ -26,10 +26,12 @@ type script struct {
 type scripts struct {
 	decide, admit, settle, apply, own, strip, restore, show, lock, complete *script
 	register, recall                                                        *script
+	member, split, members, size                                            *script
 	settingsShow, settingsZone                                              *script
 }
 
 func newScripts() *scripts {
+	group := mustRead("group")
 	device, messages, settings := mustRead("device"), mustRead("messages"), mustRead("settings")
 	load := func(name, prelude string) *script {
 		source := prelude + mustRead(name)
@@ -51,6 +53,11 @@ func newScripts() *scripts {
 		register: load("register", messages),
 		recall:   load("recall", messages),
 
+		member:  load("member", group),
+		split:   load("split", group),
+		members: load("members", ""),
+		size:    load("size", group),
+
 		settingsShow: load("settings_show", settings),
 		settingsZone: load("settings_zone", ""),
 	}
@@ -68,6 +75,7 @@ func (s *scripts) all() []*script {
 	return []*script{
 		s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock, s.complete,
 		s.register, s.recall,
+		s.member, s.split, s.members, s.size,
 		s.settingsShow, s.settingsZone,
 	}
 }
