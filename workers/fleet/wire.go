@@ -35,7 +35,7 @@ func (f *fleet) route() error {
 	f.workers = append(f.workers, hold.run)
 	f.health.Add("presence", hold.check)
 	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Policies(f.cfg), Platforms: f.served(),
-		MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: hold.check}, f.reg, f.pub, f.recorder, f.log.Named("route"))
+		Retry: f.policy, MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: hold.check}, f.reg, f.cluster, f.pub, f.recorder, f.log.Named("route"))
 	start := stream.StartLatest
 	if f.cfg.Kafka.Start == config.StartEarliest {
 		start = stream.StartEarliest

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,13 +23,15 @@ import (
 // Preview is a question: what would this message do to these devices, now?
 type Preview struct {
 	Message    []byte    // as produced to im.messages
-	Events     io.Reader // device events, one a line, in the order in which they are applied
+	Events     io.Reader // device and settings events, one a line, in the order in which they are applied
 	Now        time.Time
 	DefaultApp string
 	Drivers    map[push.Platform]push.Driver
 	Apps       map[string]Policy
 	MaxAge     time.Duration
 	Registry   registry.Options // lease and limits; Now is replaced by the question's
+
+	servers []string // Redis to ask in place of a private one, as registry.Config.Addrs; for tests
 }
 
 // previewLine is one line of the answer. Absent fields are left out.
@@ -52,21 +55,25 @@ const eventLine = 1 << 20
 // in-process Redis, so that it cannot disagree with route; no broker, no Redis and no key is opened. Its error says
 // what could not be read.
 func (p Preview) Run(ctx context.Context, out io.Writer) error {
-	server, err := embedded.Start(embedded.Config{})
-	if err != nil {
-		return fmt.Errorf("start the in-process registry: %w", err)
+	servers := p.servers
+	if servers == nil {
+		server, err := embedded.Start(embedded.Config{})
+		if err != nil {
+			return fmt.Errorf("start the in-process registry: %w", err)
+		}
+		defer server.Close()
+		servers = []string{server.Addr()}
 	}
-	defer server.Close()
 	opts := p.Registry
 	opts.Now = func() time.Time { return p.Now }
 	opts.Logger = zap.NewNop()
-	reg, err := registry.Open(registry.Config{Addrs: []string{server.Addr()}}, opts)
+	reg, err := registry.Open(registry.Config{Addrs: servers}, opts)
 	if err != nil {
-		return fmt.Errorf("open the in-process registry: %w", err)
+		return fmt.Errorf("open the registry: %w", err)
 	}
 	defer func() { _ = reg.Close() }() // nothing of it is kept
 	if err := reg.Complete(ctx); err != nil {
-		return fmt.Errorf("prepare the in-process registry: %w", err)
+		return fmt.Errorf("prepare the registry: %w", err)
 	}
 	users, err := p.apply(ctx, reg)
 	if err != nil {
@@ -107,16 +114,8 @@ func (p Preview) apply(ctx context.Context, reg *registry.Registry) ([]appUser, 
 		if err != nil {
 			return nil, fmt.Errorf("devices file, line %d: %w", n, err)
 		}
-		if event.Token != nil && *event.Token != "" {
-			driver, known := p.Drivers[event.Platform]
-			if event.Platform != "" && !known {
-				return nil, fmt.Errorf("devices file, line %d: Platform is not one of this fleet", n)
-			}
-			if known {
-				if err := driver.CheckToken(*event.Token); err != nil {
-					return nil, fmt.Errorf("devices file, line %d: Token: %w", n, err)
-				}
-			}
+		if err := p.checkTokens(&event); err != nil {
+			return nil, fmt.Errorf("devices file, line %d: %w", n, err)
 		}
 		if _, err := reg.Apply(ctx, []registry.DeviceEvent{event}); err != nil {
 			return nil, fmt.Errorf("devices file, line %d: %w", n, err)
@@ -131,20 +130,30 @@ func (p Preview) apply(ctx context.Context, reg *registry.Registry) ([]appUser, 
 	return users, nil
 }
 
+// checkTokens says what is wrong with the tokens that an event brings.
+func (p Preview) checkTokens(e *registry.DeviceEvent) error {
+	driver, known := p.Drivers[e.Platform]
+	for _, t := range []struct {
+		field string
+		token *string
+	}{{"Token", e.Token}, {"VoIPToken", e.VoIPToken}} {
+		if t.token == nil || *t.token == "" || e.Platform == "" {
+			continue
+		}
+		if !known {
+			return errors.New("Platform is not one of this fleet")
+		}
+		if err := driver.CheckToken(*t.token); err != nil {
+			return fmt.Errorf("%s: %w", t.field, err)
+		}
+	}
+	return nil
+}
+
 // lines decides every recipient's devices.
 func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appUser) ([]previewLine, error) {
 	rec := &stream.Record{Topic: stream.Topics{}.Messages(), Time: p.Now, Value: p.Message}
 	msg, err := message.Parse(p.Message, Envelope(rec, p.DefaultApp))
-	if err == nil && msg.Group != "" && msg.Recipients == nil {
-		for _, u := range users {
-			if u.app == msg.App && u.user != msg.From {
-				msg.Recipients = append(msg.Recipients, u.user)
-			}
-		}
-		if msg.Recipients == nil {
-			return nil, nil
-		}
-	}
 	if err == nil {
 		err = refuse(msg, p.Apps)
 	}
@@ -156,31 +165,43 @@ func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appU
 		}
 		return []previewLine{line}, nil
 	}
+	j := &job{rec: rec, msg: msg, policy: p.Apps[msg.App], recipients: msg.Recipients}
+	if j.toGroup() {
+		for _, u := range users {
+			if u.app == msg.App && u.user != msg.From {
+				j.recipients = append(j.recipients, u.user)
+			}
+		}
+	}
 	filter := msg.Filter(p.Now, p.MaxAge)
 	var lines []previewLine
-	for _, user := range msg.Recipients {
-		decisions, err := reg.Decide(ctx, []registry.DecideRequest{Request(msg, user, rec.Origin())})
+	for _, user := range j.recipients {
+		decisions, err := reg.Decide(ctx, []registry.DecideRequest{j.request(user)})
 		if err != nil {
 			return nil, fmt.Errorf("decide: %w", err)
 		}
-		for _, d := range decisions[0].Devices {
-			lines = append(lines, p.line(msg, Key(msg, decisions[0]), user, d, filter))
+		d := decisions[0]
+		for _, device := range d.Devices {
+			lines = append(lines, p.line(j, target{j.key(d), user, d.Sound, device}, filter))
 		}
 	}
 	return lines, nil
 }
 
-func (p Preview) line(msg *message.Message, key, user string, d registry.DeviceDecision, filter push.Reason) previewLine {
-	line := previewLine{ID: message.NotificationID(msg.App, key, user, d.Device, ""), MsgKey: key, User: user, Device: d.Device,
-		Platform: d.Binding.Platform, Decision: "filter", Reason: d.Reason}
-	switch driver, known := p.Drivers[d.Binding.Platform]; {
+// line says what one device gets. Of a device whose own service takes offline messages it shows what goes there, and not
+// the fallback.
+func (p Preview) line(j *job, t target, filter push.Reason) previewLine {
+	n := j.notification(t)
+	line := previewLine{ID: n.ID, MsgKey: t.key, User: t.user, Device: t.device.Device, Platform: n.Platform,
+		Decision: "filter", Reason: t.device.Reason}
+	switch driver, known := p.Drivers[n.Platform]; {
 	case filter != "":
 		line.Reason = filter
-	case !d.Push:
+	case !t.device.Push:
 	case !known:
 		line.Decision, line.Reason = "dead", push.ReasonUnknownCredential
 	default:
-		request, impossible := driver.Render(Notification(msg, key, user, d), p.Now)
+		request, impossible := driver.Render(n, p.Now)
 		if impossible != nil {
 			line.Decision, line.Reason = impossible.Disposition.String(), impossible.Reason
 			break

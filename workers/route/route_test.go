@@ -18,6 +18,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/registry/embedded"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+	"github.com/pushfleet/pushfleet/workers/outcome"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,9 +63,18 @@ type rig struct {
 	reg   *registry.Registry
 	route *Route
 	hold  func() error
+	log   map[string]*stream.Record // what can be read again, by origin
 }
 
-func newRig(t *testing.T) *rig {
+// ReadRecord makes a rig the log that recalls read.
+func (r *rig) ReadRecord(_ context.Context, topic string, partition int32, offset int64) (*stream.Record, error) {
+	if rec := r.log[fmt.Sprintf("%s/%d/%d", topic, partition, offset)]; rec != nil {
+		return rec, nil
+	}
+	return nil, stream.ErrGone
+}
+
+func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
 	server, err := embedded.Start(embedded.Config{})
 	if err != nil {
@@ -80,12 +90,16 @@ func newRig(t *testing.T) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{kafka: &kafka{}, reg: reg, hold: func() error { return nil }}
-	r.route = New(Config{
-		DefaultApp: "demo", Apps: map[string]Policy{"demo": {}}, Platforms: map[push.Platform]bool{"apns": true},
-		MaxAge: 24 * time.Hour, Now: func() time.Time { return clock },
+	r := &rig{kafka: &kafka{}, reg: reg, hold: func() error { return nil }, log: map[string]*stream.Record{}}
+	cfg := Config{
+		DefaultApp: "demo", Apps: map[string]Policy{"demo": {}}, Platforms: map[push.Platform]bool{"apns": true, "fcm": true, "service": true},
+		Retry: outcome.Policy{Delays: []time.Duration{10 * time.Second, time.Minute}}, MaxAge: 24 * time.Hour, Now: func() time.Time { return clock },
 		Hold: func(context.Context) error { return r.hold() }, HoldPause: time.Millisecond,
-	}, reg, r.kafka, r.kafka, zap.NewNop())
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	r.route = New(cfg, reg, r, r.kafka, r.kafka, zap.NewNop())
 	return r
 }
 

@@ -1,0 +1,118 @@
+package route
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/pushfleet/pushfleet/pkg/message"
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+)
+
+// A group up to these sizes is decided together with the messages around it; a bigger one goes through push.fanout. The
+// second bound is on the round trips to Redis: a group that shrank keeps its buckets.
+const (
+	smallMembers = 500
+	smallBuckets = 16
+)
+
+// A message to a big group is divided into records of about partMembers members, which spread over the partitions and
+// replicas; all records of one message together take at most about partBytes of the log, however large it is.
+const (
+	partMembers = 1000
+	partBytes   = 16 << 20
+)
+
+// address finds the recipients of messages that name none: the members of their groups as of the message's time. A
+// message to a big group is handed to push.fanout and gives no job, nor does one to a group that nobody knows.
+func (r *Route) address(ctx context.Context, jobs []*job) []*job {
+	var refs []registry.GroupRef
+	for _, j := range jobs {
+		if j.toGroup() {
+			refs = append(refs, registry.GroupRef{App: j.msg.App, Group: j.msg.Group})
+		}
+	}
+	if len(refs) == 0 {
+		return jobs
+	}
+	sizes, err := insist(ctx, r, func() ([]registry.GroupSize, error) { return r.reg.Groups(ctx, refs) })
+	left := jobs[:0]
+	for _, j := range jobs {
+		switch {
+		case !j.toGroup():
+			left = append(left, j)
+			continue
+		case err != nil:
+			j.pending.Done(err)
+			continue
+		}
+		size := sizes[0]
+		sizes = sizes[1:]
+		if size.Buckets == 0 {
+			r.dead(ctx, j.rec, j.pending, j.msg, &message.Invalid{Reason: push.ReasonInvalidMessage, Field: "To_Account",
+				Problem: "is absent, and no membership of this group is known"})
+			continue
+		}
+		if r.deal(ctx, j, size) {
+			left = append(left, j)
+		} else {
+			j.pending.Done(nil)
+		}
+	}
+	return left
+}
+
+// toGroup says whether the message goes to all members of its group.
+func (j *job) toGroup() bool { return j.msg.Group != "" && j.msg.Recipients == nil }
+
+// deal fills the recipients of a message to a small group; false = the message was handed to push.fanout, or left to be
+// read again because ctx ended.
+func (r *Route) deal(ctx context.Context, j *job, size registry.GroupSize) bool {
+	if size.Members > smallMembers || size.Buckets > smallBuckets {
+		for _, p := range divide(size, len(j.rec.Value)) {
+			part := &stream.Fanout{Chat: j.rec, First: p.first, Last: p.last, Buckets: size.Buckets, Purpose: j.purpose}
+			r.pub.Publish(ctx, stream.Message{Topic: r.cfg.Topics.Fanout(), Partition: stream.ByKey,
+				Key:   stream.MemberKey(j.msg.App, j.msg.Group, strconv.Itoa(p.first)),
+				Value: stream.EncodeFanout(part)}, j.pending.Add())
+		}
+		return false
+	}
+	for bucket := range size.Buckets {
+		members, err := r.members(ctx, j, bucket, size.Buckets)
+		if err != nil {
+			j.pending.Add()(err)
+			return false
+		}
+		j.recipients = append(j.recipients, members...)
+	}
+	return true
+}
+
+// members lists who was in one bucket of the message's group at its time, the sender left out.
+func (r *Route) members(ctx context.Context, j *job, bucket, buckets int) ([]string, error) {
+	members, err := insist(ctx, r, func() ([]string, error) {
+		return r.reg.Members(ctx, j.msg.App, j.msg.Group, bucket, buckets, j.msg.Time)
+	})
+	others := members[:0]
+	for _, user := range members {
+		if user != j.msg.From {
+			others = append(others, user)
+		}
+	}
+	return others, err
+}
+
+// part is a range of buckets, both inclusive.
+type part struct{ first, last int }
+
+// divide cuts the buckets of a group into ranges, one a record, for a message of so many bytes.
+func divide(size registry.GroupSize, bytes int) []part {
+	n := (size.Members + partMembers - 1) / partMembers
+	n = max(1, min(n, partBytes/max(bytes, 1), size.Buckets))
+	parts := make([]part, n)
+	for i := range parts {
+		parts[i] = part{i * size.Buckets / n, (i+1)*size.Buckets/n - 1}
+	}
+	return parts
+}

@@ -1,0 +1,107 @@
+package route
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/pushfleet/pushfleet/pkg/message"
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+	"github.com/pushfleet/pushfleet/workers/outcome"
+)
+
+// fixedLimit bounds, in bytes, the parts of a notification that are never cut. Above it no platform can take them.
+const fixedLimit = 64 << 10
+
+// job is a message on its way to recipients.
+type job struct {
+	rec        *stream.Record // the chat record, as it stood
+	msg        *message.Message
+	policy     Policy // of its app
+	purpose    string // push.PurposeFirst or push.PurposeRecall
+	big        bool   // it goes to a group that is fanned out
+	recipients []string
+	pending    *outcome.Pending // of the record that the job came from
+}
+
+// pending joins everything that is derived from a record, and acknowledges it.
+func (r *Route) pending(rec *stream.Record) *outcome.Pending {
+	return outcome.NewPending(rec.Ack, func(err error) {
+		rec.Drop()
+		r.log.Error("record left to be read again", zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition),
+			zap.Int64("offset", rec.Offset), zap.Error(err))
+	})
+}
+
+// open parses the chat record of rec, which is rec itself or stands in it. What is unreadable, or filtered as a whole,
+// is settled here and gives no job. A recall is filtered by nothing: what it replaces was shown.
+func (r *Route) open(ctx context.Context, rec, chat *stream.Record, purpose string) *job {
+	pending := r.pending(rec)
+	msg, err := message.Parse(chat.Value, Envelope(chat, r.cfg.DefaultApp))
+	if err == nil {
+		err = refuse(msg, r.cfg.Apps)
+	}
+	if err != nil {
+		r.dead(ctx, rec, pending, msg, err)
+		return nil
+	}
+	j := &job{rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: purpose, recipients: msg.Recipients, pending: pending}
+	if purpose == push.PurposeFirst {
+		if reason := msg.Filter(r.cfg.Now(), r.cfg.MaxAge); reason != "" {
+			r.filter(ctx, j, reason)
+			return nil
+		}
+	}
+	return j
+}
+
+// Envelope tells the parser where a record stood.
+func Envelope(rec *stream.Record, defaultApp string) message.Envelope {
+	return message.Envelope{DefaultApp: defaultApp, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset,
+		Time: rec.Time, ContentType: rec.ContentType()}
+}
+
+// refuse says why a readable message can never be sent to anybody, or nil.
+func refuse(msg *message.Message, apps map[string]Policy) error {
+	if _, known := apps[msg.App]; !known {
+		return &message.Invalid{Reason: push.ReasonUnknownApp, Field: "App", Problem: "is not configured"}
+	}
+	n := msg.Notification("en")
+	if len(n.Title)+len(n.Subtitle)+len(n.Ext)+len(n.Image)+len(n.Vendor) > fixedLimit {
+		return &message.Invalid{Reason: push.ReasonTooLarge, Field: "OfflinePushInfo",
+			Problem: "title, subtitle, ext, image and vendors' members are larger than any platform takes"}
+	}
+	return nil
+}
+
+// dead ends a record that can never be sent: its bytes go to its dead topic. msg is nil where they are unreadable.
+func (r *Route) dead(ctx context.Context, rec *stream.Record, pending *outcome.Pending, msg *message.Message, cause error) {
+	reason, problem := describe(cause)
+	now := r.cfg.Now()
+	r.log.Warn("record to the dead topic", zap.String("reason", string(reason)), zap.String("problem", problem),
+		zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset))
+	r.pub.Publish(ctx, stream.DeadInput(r.cfg.Topics, rec, reason, problem, now), pending.Add())
+	event := &schemasv1.Event{MsgKey: "at:" + rec.Origin(), Disposition: "dead", Reason: string(reason), Answer: problem,
+		TimeMs: now.UnixMilli(), ReceivedMs: rec.Time.UnixMilli()}
+	if msg != nil {
+		event.App, event.MsgKey, event.ReceivedMs = msg.App, msg.Key, msg.RecordTime.UnixMilli()
+	}
+	r.events.Record(ctx, event, pending.Add())
+	pending.Done(nil)
+}
+
+// describe says why a message is dead, and what is wrong with which field.
+func describe(cause error) (push.Reason, string) {
+	invalid, ok := errors.AsType[*message.Invalid](cause)
+	switch {
+	case !ok:
+		return push.ReasonInvalidMessage, cause.Error()
+	case invalid.Field == "":
+		return invalid.Reason, invalid.Problem
+	default:
+		return invalid.Reason, invalid.Field + ": " + invalid.Problem
+	}
+}

@@ -1,0 +1,117 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/pushfleet/pushfleet/pkg/message"
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+	"github.com/pushfleet/pushfleet/workers/outcome"
+)
+
+// HandleReceipts takes a batch of im.receipts and acts on the recalls among it; everything else, what is unreadable
+// included, is the devices role's, and acknowledged here at once. It returns as Handle does.
+func (r *Route) HandleReceipts(ctx context.Context, batch []*stream.Record) {
+	for _, rec := range batch {
+		receipt, err := registry.ParseReceipt(rec.Value, r.cfg.Now())
+		if _, known := r.cfg.Apps[receipt.App]; err != nil || !known || receipt.Kind != registry.ReceiptRecall {
+			rec.Ack()
+			continue
+		}
+		r.recall(ctx, rec, receipt)
+	}
+}
+
+// recall marks a message as taken back, which withdraws what is queued, and replaces what is shown. What the log does not
+// hold any more is only marked.
+func (r *Route) recall(ctx context.Context, rec *stream.Record, receipt registry.Receipt) {
+	pending := r.pending(rec)
+	defer pending.Done(nil)
+	ref := registry.MessageRef{App: receipt.App}
+	ref.Key, ref.Content = message.SplitKey(receipt.MsgKey)
+	origins, err := insist(ctx, r, func() ([]string, error) { return r.reg.Recall(ctx, ref, receipt.Time) })
+	if err != nil {
+		pending.Add()(err)
+		return
+	}
+	r.events.Record(ctx, &schemasv1.Event{App: receipt.App, MsgKey: receipt.MsgKey, Disposition: "filter", Reason: string(push.ReasonRecalled),
+		TimeMs: r.cfg.Now().UnixMilli(), ReceivedMs: rec.Time.UnixMilli()}, pending.Add())
+	c := r.chunk(push.PurposeRecall)
+	for _, origin := range origins {
+		j, err := r.shown(ctx, ref, origin, pending)
+		if err != nil {
+			pending.Add()(err)
+			return
+		}
+		if j == nil {
+			continue
+		}
+		for _, user := range j.recipients {
+			c.add(ctx, j, user)
+		}
+	}
+	c.flush(ctx)
+}
+
+// shown reads a recalled message again, with its recipients; nil where the log has it no more, or where its recipients
+// are reached through push.fanout.
+func (r *Route) shown(ctx context.Context, ref registry.MessageRef, origin string, pending *outcome.Pending) (*job, error) {
+	chat, err := r.reread(ctx, origin)
+	if chat == nil || err != nil {
+		return nil, err
+	}
+	msg, err := message.Parse(chat.Value, Envelope(chat, r.cfg.DefaultApp))
+	if err != nil || msg.App != ref.App || msg.Key != ref.Key {
+		r.log.Warn("recalled message is not where it was", zap.String("origin", origin))
+		return nil, nil //nolint:nilnil // nothing is left to replace, which is no error
+	}
+	j := &job{rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: push.PurposeRecall, recipients: msg.Recipients, pending: pending}
+	if !j.toGroup() {
+		return j, nil
+	}
+	sizes, err := insist(ctx, r, func() ([]registry.GroupSize, error) {
+		return r.reg.Groups(ctx, []registry.GroupRef{{App: msg.App, Group: msg.Group}})
+	})
+	if err != nil || sizes[0].Buckets == 0 || !r.deal(ctx, j, sizes[0]) {
+		return nil, err
+	}
+	return j, nil
+}
+
+// reread reads a chat record by its origin, as topic/partition/offset; nil where the log has it no more.
+func (r *Route) reread(ctx context.Context, origin string) (*stream.Record, error) {
+	topic, partition, offset, ok := place(origin)
+	if !ok || topic != r.cfg.Topics.Messages() {
+		r.log.Error("recalled message stands in no topic of this fleet", zap.String("origin", origin))
+		return nil, nil //nolint:nilnil // as a record that is gone
+	}
+	return insist(ctx, r, func() (*stream.Record, error) {
+		rec, err := r.chat.ReadRecord(ctx, topic, partition, offset)
+		if errors.Is(err, stream.ErrGone) {
+			r.log.Info("recalled message is not in the log any more; it is withdrawn where it waits", zap.String("origin", origin))
+			return nil, nil //nolint:nilnil // the recall only marks
+		}
+		return rec, err
+	})
+}
+
+// place reads an origin.
+func place(origin string) (topic string, partition int32, offset int64, ok bool) {
+	parts := strings.Split(origin, "/")
+	if len(parts) != 3 {
+		return "", 0, 0, false
+	}
+	p, err := strconv.ParseInt(parts[1], 10, 32)
+	if err != nil {
+		return "", 0, 0, false
+	}
+	offset, err = strconv.ParseInt(parts[2], 10, 64)
+	return parts[0], int32(p), offset, err == nil
+}
