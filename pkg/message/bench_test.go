@@ -9,43 +9,85 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/message"
 )
 
-// BenchmarkParseRender reads one record and renders it for one device. The goal is 8 µs and 20 allocations. Every record
-// has its own accounts and text, so that no cache of the decoder flatters the figure.
+// What reading one text message and rendering it for one device may cost.
+const (
+	limitTime   = 8 * time.Microsecond
+	limitAllocs = 20
+)
+
+// variants are records alike, each with its own accounts and texts, so that no cache of the decoder flatters a figure.
+func variants(record string) [][]byte {
+	values := make([][]byte, 1024)
+	for i := range values {
+		tag := strconv.Itoa(i)
+		values[i] = []byte(strings.NewReplacer("alice", "alice"+tag, "bob", "bob"+tag, "hello", "hello"+tag, "chat", "chat"+tag,
+			"Alice", "Alice"+tag, "team", "team"+tag, "look ", "look "+tag, "ding", "ding"+tag, "sub", "sub"+tag).Replace(record))
+	}
+	return values
+}
+
+// parseAndRender is what is measured.
+func parseAndRender(t testing.TB, value []byte) {
+	m, err := message.Parse(value, message.Envelope{DefaultApp: "demo", Topic: "im.messages", Time: recordTime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := m.Render(message.View{Platform: "apns", Language: "en"}); n.Body == "" {
+		t.Fatal("no text")
+	}
+}
+
+// BenchmarkParseRender reads one record and renders it for one device. The limit is for text, the contract's first example.
 func BenchmarkParseRender(b *testing.B) {
-	for name, record := range map[string]string{"text": oneToOne, "group": inGroup} {
-		b.Run(name, func(b *testing.B) {
-			var values [1024][]byte
-			for i := range values {
-				tag := strconv.Itoa(i)
-				values[i] = []byte(strings.NewReplacer("alice", "alice"+tag, "bob", "bob"+tag, "hello", "hello"+tag,
-					"chat", "chat"+tag, "Alice", "Alice"+tag, "team", "team"+tag, "look ", "look "+tag).Replace(record))
-			}
-			env := message.Envelope{DefaultApp: "demo", Topic: "im.messages", Time: time.Unix(1790000000, 0)}
+	for _, c := range []struct{ name, record string }{{"text", oneToOne}, {"group", inGroup}, {"full", full}} {
+		b.Run(c.name, func(b *testing.B) {
+			values := variants(c.record)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				m, err := message.Parse(values[i%len(values)], env)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if n := m.Notification("en"); n.Body == "" {
-					b.Fatal("no text")
-				}
+				parseAndRender(b, values[i%len(values)])
+			}
+			if c.name == "text" {
+				b.ReportMetric(float64(limitTime.Nanoseconds()), "limit-ns/op")
+				b.ReportMetric(limitAllocs, "limit-allocs/op")
 			}
 		})
 	}
 }
 
-// BenchmarkNotification renders a message for a further device of a language that was asked for before.
-func BenchmarkNotification(b *testing.B) {
-	m, err := message.Parse([]byte(inGroup), message.Envelope{Time: time.Unix(1790000000, 0)})
+// TestAllocationsOfOneTextMessage holds the limit wherever the tests run; time is the benchmark's to show.
+func TestAllocationsOfOneTextMessage(t *testing.T) {
+	values := variants(oneToOne)
+	for _, value := range values {
+		parseAndRender(t, value)
+	}
+	i := 0
+	if n := testing.AllocsPerRun(len(values), func() { parseAndRender(t, values[i%len(values)]); i++ }); n > limitAllocs {
+		t.Errorf("%v allocations, limit %d", n, limitAllocs)
+	}
+}
+
+// BenchmarkRender renders a message for a further device of a language that was asked for before.
+func BenchmarkRender(b *testing.B) {
+	m, err := message.Parse([]byte(inGroup), message.Envelope{Time: recordTime})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if n := m.Notification("zh-Hans-CN"); n.Body == "" {
-			b.Fatal("no text")
-		}
+	for _, c := range []struct {
+		name string
+		view message.View
+	}{
+		{"shown", message.View{Language: "zh-Hans-CN"}},
+		{"private", message.View{Language: "zh-Hans-CN", Private: true}},
+		{"recalled", message.View{Language: "zh-Hans-CN", Recalled: true}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if n := m.Render(c.view); n.Body == "" {
+					b.Fatal("no text")
+				}
+			}
+		})
 	}
 }
 

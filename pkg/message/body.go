@@ -24,7 +24,8 @@ type body struct {
 
 	ext, sound string // of the first custom element that has one
 
-	current element // reused, and its bytes with it
+	current element     // reused, and its bytes with it
+	content textContent // reused
 }
 
 // segment is one element's share of the text: a word that depends on the language, or else the literal text.
@@ -67,6 +68,9 @@ type element struct {
 	Content jsontext.Value `json:"MsgContent"`
 }
 
+// textContent is the content of a text element, which most messages are.
+type textContent struct{ Text string }
+
 // add reads one element. An element of a type that this package does not know gives no text and is no error: the IM may
 // have learned it before us.
 func (b *body) add(e *element) error {
@@ -74,9 +78,9 @@ func (b *body) add(e *element) error {
 	case "":
 		return invalid(b.path("MsgType"), "missing")
 	case "TIMTextElem":
-		var content struct{ Text string }
-		err := b.decode(e, &content)
-		b.append(segment{literal: content.Text})
+		b.content = textContent{}
+		err := b.decode(e, &b.content)
+		b.append(segment{literal: b.content.Text})
 		return err
 	case "TIMRelayElem":
 		var content struct{ Title string }

@@ -88,7 +88,8 @@ func TestNotificationID(t *testing.T) {
 	}
 }
 
-func TestRecipients(t *testing.T) {
+// Take messages in the REST shape: to one account, to a batch of them, to the targeted members of a group, to all members.
+func TestRow17Recipients(t *testing.T) {
 	t.Parallel()
 	const body = `"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hi"}}]`
 	for name, c := range map[string]struct {

@@ -7,7 +7,8 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-func TestFilter(t *testing.T) {
+// Honour PushFlag, OnlineOnlyFlag and MsgLifeTime; drop pushes past their message's lifetime.
+func TestRows13And21WhatIsNotPushed(t *testing.T) {
 	t.Parallel()
 	const noText = `"MsgBody":[]`
 	const text = `"MsgBody":` + textBody

@@ -79,6 +79,18 @@ func TestBadInput(t *testing.T) {
 		"PushFlag as text":              {`{` + whole + `,"OfflinePushInfo":{"PushFlag":"1"}}`, "OfflinePushInfo.PushFlag", "not an integer"},
 		"Ext as an object":              {`{` + whole + `,"OfflinePushInfo":{"Ext":{"SECRET":1}}}`, "OfflinePushInfo.Ext", "not a string"},
 		"ApnsInfo.Sound":                {`{` + whole + `,"OfflinePushInfo":{"ApnsInfo":{"Sound":1}}}`, "OfflinePushInfo.ApnsInfo.Sound", "not a string"},
+		"PushType of another":           {`{` + whole + `,"OfflinePushInfo":{"ApnsInfo":{"PushType":"SECRET"}}}`, "OfflinePushInfo.ApnsInfo.PushType", "none of alert, voip, background"},
+		"PushType by case":              {`{` + whole + `,"OfflinePushInfo":{"ApnsInfo":{"PushType":"VoIP"}}}`, "OfflinePushInfo.ApnsInfo.PushType", "none of"},
+		"PushType a number":             {`{` + whole + `,"OfflinePushInfo":{"ApnsInfo":{"PushType":1}}}`, "OfflinePushInfo.ApnsInfo.PushType", "not a string"},
+		"InterruptionLevel of another":  {`{` + whole + `,"OfflinePushInfo":{"ApnsInfo":{"InterruptionLevel":"SECRET"}}}`, "OfflinePushInfo.ApnsInfo.InterruptionLevel", "none of passive, active, time-sensitive, critical"},
+		"InterruptionLevel by number":   {`{` + whole + `,"OfflinePushInfo":{"ApnsInfo":{"InterruptionLevel":1}}}`, "OfflinePushInfo.ApnsInfo.InterruptionLevel", "not a string"},
+		"MsgPriority a number":          {`{` + whole + `,"MsgPriority":1}`, "MsgPriority", "not a string"},
+		"GroupAtInfo an object":         {`{` + whole + `,"GroupAtInfo":{"SECRET":1}}`, "GroupAtInfo", "not an array"},
+		"GroupAtInfo of text":           {`{` + whole + `,"GroupAtInfo":["SECRET"]}`, "GroupAtInfo[0]", "not an object"},
+		"GroupAtAllFlag true":           {`{` + whole + `,"GroupAtInfo":[{},{"GroupAtAllFlag":true}]}`, "GroupAtInfo[1].GroupAtAllFlag", "not an integer"},
+		"GroupAt_Account a number":      {`{` + whole + `,"GroupAtInfo":[{"GroupAt_Account":7}]}`, "GroupAtInfo[0].GroupAt_Account", "not a string"},
+		"AndroidInfo.Sound":             {`{` + whole + `,"OfflinePushInfo":{"AndroidInfo":{"New":1,"Sound":[]}}}`, "OfflinePushInfo.AndroidInfo.Sound", "not a string"},
+		"a vendor's name twice":         {`{` + whole + `,"OfflinePushInfo":{"AndroidInfo":{"SECRET":1,"SECRET":1}}}`, "", "a name stands twice"},
 		"AndroidInfo":                   {`{` + whole + `,"OfflinePushInfo":{"AndroidInfo":[]}}`, "OfflinePushInfo.AndroidInfo", "not an object"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +149,41 @@ func TestIDsAtTheirLimit(t *testing.T) {
 	}
 }
 
-// TestLargestRecord: reading one costs memory in proportion to its bytes, whatever fills them.
+// TestNumbersCostNothing: a number in a record or a key is a value, never a size. The largest that fits and the largest that
+// can be written cost what 1 costs.
+func TestNumbersCostNothing(t *testing.T) {
+	const record = `{"From_Account":"a","GroupId":"g","MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hi"}},
+		{"MsgType":"TIMFaceElem","MsgContent":{"Index":#}},{"MsgType":"TIMSoundElem","MsgContent":{"Size":#,"Second":#}},
+		{"MsgType":"TIMFileElem","MsgContent":{"FileSize":#}},{"MsgType":"TIMRelayElem","MsgContent":{"Title":"t","MsgNum":#}}],
+		"MsgSeq":@,"MsgRandom":@,"Random":@,"MsgTimeStamp":#,"MsgLifeTime":#,"OnlineOnlyFlag":#,"GroupAtInfo":[{"GroupAtAllFlag":#}],
+		"OfflinePushInfo":{"PushFlag":#,"AndroidInfo":{"VIVOClassification":#},"ApnsInfo":{"BadgeMode":#,"MutableContent":#}}}`
+	spent := func(unsigned, number string) uint64 {
+		value := []byte(strings.NewReplacer("@", unsigned, "#", number).Replace(record))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		m, err := message.Parse(value, envelope())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Render(message.View{Language: "ja"})
+		message.SplitKey("c2c:a:" + unsigned + "_" + number + "_" + number + "_00000000")
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	spent("1", "1") // the decoder learns the types
+	small := spent("1", "2")
+	for _, c := range []struct{ unsigned, number string }{
+		{"4294967295", "4294967295"}, {"4294967295", "9223372036854775807"}, {"4294967295", "99999999999999999999999999"},
+	} {
+		if large := spent(c.unsigned, c.number); large > small+2<<10 {
+			t.Errorf("%s: %d bytes allocated, %d for small numbers", c.number, large, small)
+		} else {
+			t.Logf("%s: %d bytes allocated, %d for small numbers", c.number, large, small)
+		}
+	}
+}
+
+// TestLargestRecord: reading and rendering one costs memory in proportion to its bytes, whatever fills them.
 func TestLargestRecord(t *testing.T) {
 	const start = `{"From_Account":"a","GroupId":"g","MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hi"}}],`
 	fill := func(unit string) string { return strings.Repeat(unit, (message.MaxRecord-2*len(start))/len(unit)) }
@@ -146,6 +192,9 @@ func TestLargestRecord(t *testing.T) {
 		"depth":           start + `"X":` + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + `}`,
 		"one name":        start + `"From_Nick":"` + fill("x") + `"}`,
 		"recipients":      start + `"To_Account":[` + fill(`"b",`) + `"b"]}`,
+		"mentions":        start + `"GroupAtInfo":[` + fill(`{"GroupAt_Account":"b"},`) + `{}]}`,
+		"empty mentions":  start + `"GroupAtInfo":[` + fill(`{},`) + `{}]}`,
+		"a vendor":        start + `"OfflinePushInfo":{"AndroidInfo":{"X":[` + fill(`{},`) + `0]}}}`,
 		"controls":        start + `"SendMsgControl":[` + fill(`"",`) + `""]}`,
 		"elements":        strings.Replace(start, `"MsgBody":[`, `"MsgBody":[`+fill(`{"MsgType":"x"},`), 1) + `"X":0}`,
 		"escapes":         start + `"From_Nick":"` + fill(`\u0041`) + `"}`,
@@ -157,10 +206,10 @@ func TestLargestRecord(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		m := parse(t, record)
-		runtime.ReadMemStats(&after)
-		if m.Notification("ja").Body == "" {
+		if m.Render(message.View{Language: "ja"}).Body == "" || m.Render(message.View{Private: true}).Body == "" {
 			t.Errorf("%s: no text", name)
 		}
+		runtime.ReadMemStats(&after)
 		if spent := after.TotalAlloc - before.TotalAlloc; spent > 32*message.MaxRecord {
 			t.Errorf("%s: %d bytes allocated for %d", name, spent, len(record))
 		} else {

@@ -3,7 +3,8 @@ package message
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (m *Message) Claim() (key, content string, window time.Duration) {
 // KeyWithContent is the key of a one-to-one message whose Key another message with other content took before.
 func (m *Message) KeyWithContent() string { return m.Key + "_" + checksum(m.bodySum) }
 
-// identify fills Key and the claim. Without MsgRandom or Random a message is known by its place in the log alone, and
+// identify fills Key, the conversation and the claim. Without MsgRandom or Random a message is known by its place in the log alone, and
 // has no duplicates but the record itself, read again.
 func (m *Message) identify(r *record) {
 	random := r.MsgRandom
@@ -44,12 +45,18 @@ func (m *Message) identify(r *record) {
 		random = r.Random
 		m.claim.window = groupDuplicateWindow
 	}
+	kind, name := "c2c:", m.From
+	if m.Group != "" {
+		kind, name = "group:", m.Group
+	}
 	if !random.present {
+		m.conversation = kind + name
 		m.Key = "at:" + m.Origin
 		m.claim.key = digest([]byte(m.Key))
 		return
 	}
-	key := append(make([]byte, 0, 192), m.Conversation()...)
+	key := append(append(make([]byte, 0, 192), kind...), name...)
+	conversation := len(key)
 	key = append(key, ':')
 	if m.Group == "" {
 		key = append(strconv.AppendInt(key, r.Seq.value, 10), '_')
@@ -62,6 +69,7 @@ func (m *Message) identify(r *record) {
 		stamp = r.TimeStamp.value
 	}
 	m.Key = string(strconv.AppendInt(append(key, '_'), stamp, 10))
+	m.conversation = m.Key[:conversation]
 }
 
 // BodySum is the checksum, 8 hex digits, that tells apart one-to-one messages under one Key; "" where no two messages
@@ -91,12 +99,7 @@ func SplitKey(msgKey string) (key, content string) {
 
 // Conversation is c2c:<sender> or group:<group>: what phones group by, the first part of a message key, and what a
 // recipient's receive option names.
-func (m *Message) Conversation() string {
-	if m.Group != "" {
-		return "group:" + m.Group
-	}
-	return "c2c:" + m.From
-}
+func (m *Message) Conversation() string { return m.conversation }
 
 // digest is short enough for a Redis key of every message, and long enough (128 bits) never to collide by chance.
 func digest(key []byte) string {
@@ -104,7 +107,9 @@ func digest(key []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func checksum(sum uint32) string { return fmt.Sprintf("%08x", sum) }
+func checksum(sum uint32) string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
+}
 
 // NotificationID derives the id of a push, a lower-case UUIDv5: one message, user, device and purpose have one id, whoever
 // computes it and however often. purpose is "" for the first push; else one of push's Purpose constants.

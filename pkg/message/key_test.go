@@ -61,8 +61,64 @@ func TestKeyWithContent(t *testing.T) {
 	}
 }
 
-// TestClaim: what makes two records one message.
-func TestClaim(t *testing.T) {
+// TestSplitKey: what a receipt names is taken apart into the message's key and, where it carries one, its content's checksum.
+func TestSplitKey(t *testing.T) {
+	t.Parallel()
+	for msgKey, want := range map[string]struct{ key, content string }{
+		"c2c:alice:101_900001_1790000000":          {"c2c:alice:101_900001_1790000000", ""},
+		"c2c:alice:101_900001_1790000000_afe7bf93": {"c2c:alice:101_900001_1790000000", "afe7bf93"},
+		"c2c:alice:101_900001_1790000000_00000001": {"c2c:alice:101_900001_1790000000", "00000001"},
+		"c2c:alice:1_2_12345678":                   {"c2c:alice:1_2_12345678", ""},
+		"c2c:a_1:2_3:4_5_6_deadbeef":               {"c2c:a_1:2_3:4_5_6", "deadbeef"},
+		"c2c:a:1_2_3_deadbeef:4_5_6":               {"c2c:a:1_2_3_deadbeef:4_5_6", ""},
+		"group:team:424242_1790000001":             {"group:team:424242_1790000001", ""},
+		"group:team:1_2_3_deadbeef":                {"group:team:1_2_3_deadbeef", ""},
+		"at:im.messages/3/42":                      {"at:im.messages/3/42", ""},
+
+		// Not keys of ours, and so not taken apart.
+		"":                           {"", ""},
+		"c2c:":                       {"c2c:", ""},
+		"c2c:1_2_3_deadbee":          {"c2c:1_2_3_deadbee", ""},
+		"c2c:a:1_2_3_DEADBEEF":       {"c2c:a:1_2_3_DEADBEEF", ""},
+		"c2c:a:1_2_3_deadbeef0":      {"c2c:a:1_2_3_deadbeef0", ""},
+		"c2c:a:1_2_x_deadbeef":       {"c2c:a:1_2_x_deadbeef", ""},
+		"c2c:a:1__3_deadbeef":        {"c2c:a:1__3_deadbeef", ""},
+		"c2c:a:1_2_3_4_deadbeef":     {"c2c:a:1_2_3_4_deadbeef", ""},
+		"c2c:a:1_2_3_deadbeef_":      {"c2c:a:1_2_3_deadbeef_", ""},
+		"c2c:a:1_2_3_deadbeef\x00":   {"c2c:a:1_2_3_deadbeef\x00", ""},
+		"C2C:a:1_2_3_deadbeef":       {"C2C:a:1_2_3_deadbeef", ""},
+		strings.Repeat("c2c:", 1000): {strings.Repeat("c2c:", 1000), ""},
+	} {
+		if key, content := message.SplitKey(msgKey); key != want.key || content != want.content {
+			t.Errorf("%.60q: %q, %q", msgKey, key, content)
+		}
+	}
+}
+
+// TestBodySum: it is what KeyWithContent writes and SplitKey reads, whatever the sender is called.
+func TestBodySum(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"alice", "a:1_2_3", "a_b", "1_2_3_deadbeef", ":", "名前"} {
+		m := parse(t, `{"From_Account":"`+from+`","To_Account":"b","MsgSeq":1,"MsgRandom":2,"MsgTimeStamp":12345678,"MsgBody":`+textBody+`}`)
+		if key, content := message.SplitKey(m.Key); key != m.Key || content != "" {
+			t.Errorf("%s: %s, %q", m.Key, key, content)
+		}
+		if key, content := message.SplitKey(m.KeyWithContent()); key != m.Key || content != m.BodySum() || len(content) != 8 {
+			t.Errorf("%s: %s, %q, checksum %s", m.KeyWithContent(), key, content, m.BodySum())
+		}
+	}
+	for name, record := range map[string]string{
+		"in a group":        inGroup,
+		"without MsgRandom": `{"From_Account":"a","To_Account":"b","MsgBody":` + textBody + `}`,
+	} {
+		if sum := parse(t, record).BodySum(); sum != "" {
+			t.Errorf("%s: %s", name, sum)
+		}
+	}
+}
+
+// Messages sent in the REST shape, with the windows in which a second sending is the same message.
+func TestRow17DuplicateWindows(t *testing.T) {
 	t.Parallel()
 	const (
 		c2c   = 120 * time.Second

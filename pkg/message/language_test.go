@@ -4,13 +4,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pushfleet/pushfleet/pkg/message"
 )
 
 const everyWord = `{"From_Account":"alice","To_Account":"bob","From_Nick":"Alice","MsgBody":[
 	{"MsgType":"TIMLocationElem"},{"MsgType":"TIMFaceElem"},{"MsgType":"TIMSoundElem"},
 	{"MsgType":"TIMFileElem"},{"MsgType":"TIMImageElem"},{"MsgType":"TIMVideoFileElem"}]}`
 
-func TestLanguages(t *testing.T) {
+// Make text for each element type in the device's language.
+func TestRow8Languages(t *testing.T) {
 	t.Parallel()
 	const (
 		english     = "Alice:[Location][Face][Voice][File][Image][Video]"
@@ -18,6 +21,9 @@ func TestLanguages(t *testing.T) {
 		traditional = "Alice:[位置][表情][語音][檔案][圖片][影片]"
 		japanese    = "Alice:[位置情報][スタンプ][音声][ファイル][画像][動画]"
 	)
+	privately := map[string]string{english: "New message", simplified: "新消息", traditional: "新訊息", japanese: "新着メッセージ"}
+	recalled := map[string]string{english: "[Message recalled]", simplified: "[消息已撤回]", traditional: "[訊息已收回]",
+		japanese: "[メッセージの送信が取り消されました]"}
 	for text, tags := range map[string][]string{
 		english: {"en", "en-GB", "EN_us", "de", "ko", "fr-CA", "yue", "ug", "bo", "zh-Latn", "und", "", "x", "not a tag",
 			strings.Repeat("zh-", 100)},
@@ -28,6 +34,15 @@ func TestLanguages(t *testing.T) {
 		for _, tag := range tags {
 			if got := parse(t, everyWord).Notification(tag).Body; got != text {
 				t.Errorf("%q: %s, want %s", tag, got, text)
+			}
+			for _, record := range []string{everyWord, oneToOne} { // with words of its own and without
+				m := parse(t, record)
+				if got := m.Render(message.View{Language: tag, Private: true}).Body; got != privately[text] {
+					t.Errorf("%q, private: %s, want %s", tag, got, privately[text])
+				}
+				if got := m.Render(message.View{Language: tag, Recalled: true}).Body; got != "Alice:"+recalled[text] {
+					t.Errorf("%q, recalled: %s, want Alice:%s", tag, got, recalled[text])
+				}
 			}
 		}
 	}

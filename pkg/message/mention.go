@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// mentions is GroupAtInfo, read in one pass.
+// mentions is GroupAtInfo, of which only the accounts are kept.
 type mentions struct {
 	everybody bool
 	accounts  []string
@@ -22,16 +22,7 @@ type mention struct {
 
 // UnmarshalJSONFrom reads an array of mentions, or null.
 func (m *mentions) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if kind := dec.PeekKind(); kind != '[' {
-		if err := dec.SkipValue(); err != nil || kind == 'n' {
-			return err
-		}
-		return problem("not an array")
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != ']' {
+	return readArray(dec, func() error {
 		m.current = mention{}
 		if err := json.UnmarshalDecode(dec, &m.current); err != nil {
 			return err
@@ -42,9 +33,8 @@ func (m *mentions) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		case m.current.Account != "":
 			m.accounts = append(m.accounts, m.current.Account)
 		}
-	}
-	_, err := dec.ReadToken()
-	return err
+		return nil
+	})
 }
 
 // Mentions says whether the message, in a group, mentions the user or everybody.

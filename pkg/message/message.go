@@ -45,11 +45,12 @@ type Message struct {
 	RecordTime time.Time // latencies are measured from it
 	Expires    time.Time // end of MsgLifeTime
 
-	claim    claim
-	bodySum  uint32 // CRC-32 (IEEE) of MsgBody's bytes as produced
-	silenced bool   // PushFlag 1
-	online   bool   // OnlineOnlyFlag 1 or MsgLifeTime 0
-	counts   bool
+	conversation string // what Conversation returns
+	claim        claim
+	bodySum      uint32 // CRC-32 (IEEE) of MsgBody's bytes as produced
+	silenced     bool   // PushFlag 1
+	online       bool   // OnlineOnlyFlag 1 or MsgLifeTime 0
+	counts       bool
 
 	priority      priority
 	ignoresOption bool     // the sender's wish counts more than the recipient's receive option

@@ -168,7 +168,7 @@ func (m *Message) address(to *accounts) error {
 // classify fills what decides who gets a push, of which type and how soon.
 func (m *Message) classify(r *record) error {
 	m.priority = r.Priority
-	m.ignoresOption = m.Group == "" && !slices.Contains(r.Control, "WithMuteNotifications")
+	m.ignoresOption = m.Group == "" && !r.Control.honoursMute
 	if m.Group != "" {
 		m.mentionsAll, m.mentioned = r.Mentions.everybody, r.Mentions.accounts
 		slices.Sort(m.mentioned)
@@ -204,7 +204,7 @@ func (m *Message) schedule(r *record) {
 // present fills what a phone shows and hears. An OfflinePushInfo, even an empty one, switches off the push settings inside
 // the custom elements; their Desc stays text.
 func (m *Message) present(r *record) {
-	m.counts = m.Type() != push.TypeBackground && !slices.Contains(r.Control, "NoUnread")
+	m.counts = m.Type() != push.TypeBackground && !r.Control.noUnread
 	m.alert.name = nameOf(r)
 	n := &m.template
 	n.App, n.MsgKey, n.Thread = m.App, m.Key, m.Conversation()

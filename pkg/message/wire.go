@@ -24,7 +24,7 @@ type record struct {
 	TimeStamp  integer  `json:"MsgTimeStamp"`
 	LifeTime   integer  `json:"MsgLifeTime"`
 	OnlineOnly integer  `json:"OnlineOnlyFlag"`
-	Control    []string `json:"SendMsgControl"`
+	Control    controls `json:"SendMsgControl"`
 	Priority   priority `json:"MsgPriority"`
 	Mentions   mentions `json:"GroupAtInfo"`
 
@@ -78,6 +78,44 @@ func (a *accounts) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		return err
 	}
 	return problem("neither a string nor an array")
+}
+
+// controls is SendMsgControl, of which only what a push needs is kept.
+type controls struct {
+	noUnread    bool // the message does not count
+	honoursMute bool // WithMuteNotifications
+
+	current string // reused
+}
+
+// UnmarshalJSONFrom reads an array of strings, or null.
+func (c *controls) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return readArray(dec, func() error {
+		err := json.UnmarshalDecode(dec, &c.current)
+		c.noUnread = c.noUnread || c.current == "NoUnread"
+		c.honoursMute = c.honoursMute || c.current == "WithMuteNotifications"
+		return err
+	})
+}
+
+// readArray lets element read each element of an array. Null is an array of none.
+func readArray(dec *jsontext.Decoder, element func() error) error {
+	if kind := dec.PeekKind(); kind != '[' {
+		if err := dec.SkipValue(); err != nil || kind == 'n' {
+			return err
+		}
+		return problem("not an array")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != ']' {
+		if err := element(); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
 }
 
 // integer is a number without fraction. One beyond 64 bits counts as the nearest that fits: it is out of every range here.
