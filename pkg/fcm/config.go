@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,10 +19,12 @@ const Platform push.Platform = "fcm"
 // defaultEndpoint is FCM's own.
 const defaultEndpoint = "https://fcm.googleapis.com"
 
-// The styles of a message. With data the app draws the notification; with notification the system does.
+// The styles of a message. With data the app draws the notification; with notification the system does. A background
+// message has a style of its own, whatever the app's, which nobody draws.
 const (
 	styleData         = "data"
 	styleNotification = "notification"
+	styleBackground   = "background"
 )
 
 const (
@@ -54,18 +57,23 @@ type appBlock struct {
 type credentialBlock struct {
 	Platform           string `koanf:"platform"`
 	ServiceAccountFile string `koanf:"service_account_file"`
+	ClickAction        string `koanf:"click_action"` // action of the intent that a click starts, in style notification; "" = the app's launcher
 }
+
+// intentAction is what a name of an intent's action looks like: no more than the name of a Java constant or package.
+var intentAction = regexp.MustCompile(`^[A-Za-z0-9_.$-]{1,255}$`)
 
 // appSettings is one app's configuration.
 type appSettings struct {
-	block appBlock
-	keys  map[string]keyFile // by the credential's name
+	block       appBlock
+	credentials map[string]credentialSettings // by name
 }
 
-// keyFile is a service account, not read yet.
-type keyFile struct {
-	path string // where the configuration names it
-	name string
+// credentialSettings is one credential, whose service account is not read yet.
+type credentialSettings struct {
+	clickAction string
+	keyPath     string // where the configuration names the file
+	keyFile     string
 }
 
 // settings is the whole checked configuration.
@@ -112,7 +120,7 @@ func readSettings(s push.Settings) (*settings, error) {
 
 	for _, name := range slices.Sorted(maps.Keys(s.Apps)) {
 		from := s.Apps[name]
-		a := &appSettings{block: appBlock{Style: styleData}, keys: make(map[string]keyFile, len(from.Credentials))}
+		a := &appSettings{block: appBlock{Style: styleData}, credentials: make(map[string]credentialSettings, len(from.Credentials))}
 		decode(from.Block, &a.block)
 		if style := a.block.Style; style != styleData && style != styleNotification {
 			mistake(from.Block.Path(), "style", "%q, want data or notification", style)
@@ -124,9 +132,13 @@ func readSettings(s push.Settings) (*settings, error) {
 			if c.ServiceAccountFile == "" {
 				mistake(block.Path(), "service_account_file", "missing")
 			}
-			a.keys[credential] = keyFile{
-				path: block.Path() + ".service_account_file",
-				name: absolute(s.Dir, c.ServiceAccountFile),
+			if c.ClickAction != "" && !intentAction.MatchString(c.ClickAction) {
+				mistake(block.Path(), "click_action", "want an intent's action, as com.example.demo.CHAT")
+			}
+			a.credentials[credential] = credentialSettings{
+				clickAction: c.ClickAction,
+				keyPath:     block.Path() + ".service_account_file",
+				keyFile:     absolute(s.Dir, c.ServiceAccountFile),
 			}
 		}
 		read.apps[name] = a

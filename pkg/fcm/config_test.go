@@ -102,6 +102,23 @@ func TestSenderIsOnePerCredential(t *testing.T) {
 	}
 }
 
+func TestClickActionIsAnIntentsAction(t *testing.T) {
+	t.Parallel()
+	for action, valid := range map[string]bool{
+		"":                             true,
+		"OPEN_CHAT":                    true,
+		"com.example.demo.action.CHAT": true,
+		"https://example.com/chat":     false,
+		"two words":                    false,
+		strings.Repeat("x", 256):       false,
+	} {
+		_, err := fcm.Open(settings(nil, nil, map[string]any{"platform": "fcm", "service_account_file": "sa.json", "click_action": action}))
+		if valid && err != nil || !valid && (err == nil || !strings.HasPrefix(err.Error(), "apps.demo.credentials.demo-android.click_action: ")) {
+			t.Errorf("%.30q: got %v", action, err)
+		}
+	}
+}
+
 func TestCheckToken(t *testing.T) {
 	t.Parallel()
 	driver := open(t, settings(nil, nil, anyKey))

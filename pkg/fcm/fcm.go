@@ -77,10 +77,11 @@ func (d *Driver) Render(n *push.Notification, now time.Time) (push.Request, *pus
 	if !ok {
 		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownApp}
 	}
-	if _, ok := app.keys[n.Credential]; !ok {
+	cfg, ok := app.credentials[n.Credential]
+	if !ok {
 		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential}
 	}
-	body, ok := message(n, &app.block, now)
+	body, ok := message(n, &app.block, cfg.clickAction, now)
 	if !ok {
 		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
 	}
@@ -89,7 +90,7 @@ func (d *Driver) Render(n *push.Notification, now time.Time) (push.Request, *pus
 
 // Sender returns the sender of a credential. A key that could not be opened is tried again on the next call.
 func (d *Driver) Sender(app, credential string) (push.Sender, error) {
-	key, ok := d.key(app, credential)
+	cfg, ok := d.credential(app, credential)
 	if !ok {
 		return nil, fmt.Errorf("app %q, credential %q: %w", app, credential, push.ErrUnknownCredential)
 	}
@@ -101,7 +102,7 @@ func (d *Driver) Sender(app, credential string) (push.Sender, error) {
 	if s, ok := d.senders[senderKey{app, credential}]; ok {
 		return s, nil
 	}
-	account, err := d.load(key)
+	account, err := d.load(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (d *Driver) Sender(app, credential string) (push.Sender, error) {
 	}
 	s, err := newSender(d, account)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key.path, err)
+		return nil, fmt.Errorf("%s: %w", cfg.keyPath, err)
 	}
 	d.senders[senderKey{app, credential}] = s
 	return s, nil
@@ -123,19 +124,19 @@ func (d *Driver) Sender(app, credential string) (push.Sender, error) {
 // Concurrency is the configuration's.
 func (d *Driver) Concurrency() int { return d.settings.platform.Concurrency }
 
-func (d *Driver) key(app, credential string) (keyFile, bool) {
+func (d *Driver) credential(app, name string) (credentialSettings, bool) {
 	a, ok := d.settings.apps[app]
 	if !ok {
-		return keyFile{}, false
+		return credentialSettings{}, false
 	}
-	key, ok := a.keys[credential]
-	return key, ok
+	cfg, ok := a.credentials[name]
+	return cfg, ok
 }
 
-func (d *Driver) load(key keyFile) (*credential.ServiceAccount, error) {
-	account, err := credential.LoadServiceAccount(key.name, d.settings.platform.Endpoint)
+func (d *Driver) load(cfg credentialSettings) (*credential.ServiceAccount, error) {
+	account, err := credential.LoadServiceAccount(cfg.keyFile, d.settings.platform.Endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key.path, err)
+		return nil, fmt.Errorf("%s: %w", cfg.keyPath, err)
 	}
 	return account, nil
 }
@@ -149,9 +150,9 @@ func (d *Driver) Check() error {
 		}
 	}
 	for _, app := range slices.Sorted(maps.Keys(d.settings.apps)) {
-		keys := d.settings.apps[app].keys
-		for _, name := range slices.Sorted(maps.Keys(keys)) {
-			if _, err := d.load(keys[name]); err != nil {
+		credentials := d.settings.apps[app].credentials
+		for _, name := range slices.Sorted(maps.Keys(credentials)) {
+			if _, err := d.load(credentials[name]); err != nil {
 				mistakes = append(mistakes, err)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rivo/uniseg"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
@@ -68,7 +67,24 @@ func TestMessage(t *testing.T) {
 			`{"data":{"msg_key":"k"},"android":{"priority":"high"}}`,
 		},
 		{
-			"a recall", dataStyle, func(n *push.Notification) { bare(n); n.Purpose = "recall" },
+			"a call", dataStyle,
+			func(n *push.Notification) {
+				bare(n)
+				n.Type, n.Body, n.Expires = push.TypeVoIP, "Alice calls", now.Add(30*time.Second)
+			},
+			`{"data":{"body":"Alice calls","msg_key":"k"},"android":{"priority":"high","ttl":"30s"}}`,
+		},
+		{
+			"background: no text, no sound, no hurry", dataStyle, func(n *push.Notification) { full(n); n.Type = push.TypeBackground },
+			`{"data":{"badge":"5","ext":"{\"page\":\"chat\"}","thread":"c2c:alice","msg_key":"c2c:alice:101_900001_1790000000"},"android":{"priority":"normal","ttl":"604800s"}}`,
+		},
+		{
+			"background: nothing for the system to draw, whatever the style", notificationStyle,
+			func(n *push.Notification) { full(n); n.Type, n.Badge = push.TypeBackground, 0 },
+			`{"data":{"badge":"0","ext":"{\"page\":\"chat\"}","thread":"c2c:alice","msg_key":"c2c:alice:101_900001_1790000000"},"android":{"priority":"normal","ttl":"604800s"}}`,
+		},
+		{
+			"a recall", dataStyle, func(n *push.Notification) { bare(n); n.Purpose = push.PurposeRecall },
 			`{"data":{"msg_key":"k","recalled":"1"},"android":{"priority":"high"}}`,
 		},
 		{
@@ -110,66 +126,6 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-func TestMessageEscapesOnlyWhatJSONRequires(t *testing.T) {
-	t.Parallel()
-	n := &push.Notification{App: "demo", Credential: "demo-android", Badge: push.NoBadge}
-	n.Body = "<b>&'\"\\\n\x01é\u2028\x7f\xff"
-	request, _ := open(t, settings(nil, nil, anyKey)).Render(n, now)
-	want := `{"data":{"body":"<b>&'\"\\\n\u0001é` + "\u2028\x7f\ufffd" + `"},"android":{"priority":"high"}}`
-	if got := string(request.Body); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func TestMessageIsCutNoFurtherThanTheLimitNeeds(t *testing.T) {
-	t.Parallel()
-	family := "\U0001F468\u200d\U0001F469\u200d\U0001F467\u200d\U0001F466" // one cluster of 25 bytes
-	for name, style := range map[string]map[string]any{"data": nil, "notification": notificationStyle} {
-		for unit, cluster := range map[string]string{
-			"ASCII": "x", "escaped": `"`, "control": "\x01", "Chinese": "中", "family": family, "combined": "e\u0301", "broken": "\xff",
-		} {
-			t.Run(name+" "+unit, func(t *testing.T) {
-				t.Parallel()
-				driver := open(t, settings(nil, style, anyKey))
-				for shift := range len(family) + 1 { // every position of the limit inside a cluster
-					n := hello()
-					n.Title = strings.Repeat("t", shift)
-					n.Body = strings.Repeat(cluster, 5000)
-					request, impossible := driver.Render(n, now)
-					if impossible != nil {
-						t.Fatalf("impossible: %+v", impossible)
-					}
-					kept, cut := strings.CutSuffix(bodyOf(t, request.Body), "…")
-					if !cut {
-						t.Fatal("does not end in …")
-					}
-					whole := strings.ToValidUTF8(cluster, "\ufffd")
-					if strings.Trim(kept, whole) != "" || uniseg.GraphemeClusterCount(kept)*len(whole) != len(kept) {
-						t.Errorf("cut inside a cluster: …%q", kept[max(0, len(kept)-40):])
-					}
-					more := len(request.Body) + jsonLength(t, cluster)
-					if len(request.Body) > 4096 || more <= 4096 {
-						t.Errorf("%d bytes, %d with one cluster more", len(request.Body), more)
-					}
-				}
-			})
-		}
-	}
-}
-
-func TestMessageOfExactlyTheLimitIsNotCut(t *testing.T) {
-	t.Parallel()
-	driver := open(t, settings(nil, nil, anyKey))
-	n := hello()
-	n.Body = "x"
-	request, _ := driver.Render(n, now)
-	n.Body = strings.Repeat("x", 4096-len(request.Body)+1)
-	request, _ = driver.Render(n, now)
-	if len(request.Body) != 4096 || bodyOf(t, request.Body) != n.Body {
-		t.Errorf("%d bytes, body cut: %t", len(request.Body), bodyOf(t, request.Body) != n.Body)
-	}
-}
-
 func TestRenderImpossible(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -178,6 +134,7 @@ func TestRenderImpossible(t *testing.T) {
 		want   push.Reason
 	}{
 		{"ext is never cut", func(n *push.Notification) { n.Ext = strings.Repeat("x", 4096) }, push.ReasonTooLarge},
+		{"background has no body to cut", func(n *push.Notification) { n.Ext, n.Type = strings.Repeat("x", 4096), push.TypeBackground }, push.ReasonTooLarge},
 		{"nor is it without a body", func(n *push.Notification) { n.Ext, n.Body = strings.Repeat("x", 4096), "" }, push.ReasonTooLarge},
 		{"unknown app", func(n *push.Notification) { n.App = "other" }, push.ReasonUnknownApp},
 		{"unknown credential", func(n *push.Notification) { n.Credential = "other" }, push.ReasonUnknownCredential},
@@ -201,29 +158,4 @@ func decode(t *testing.T, data []byte) any {
 		t.Fatalf("%v: %s", err, data)
 	}
 	return v
-}
-
-func bodyOf(t *testing.T, message []byte) string {
-	t.Helper()
-	var m struct {
-		Data, Notification struct{ Body string }
-	}
-	if err := json.Unmarshal(message, &m); err != nil {
-		t.Fatal(err)
-	}
-	return m.Data.Body + m.Notification.Body
-}
-
-// jsonLength is what a text adds to a message.
-func jsonLength(t *testing.T, text string) int {
-	t.Helper()
-	driver := open(t, settings(nil, nil, anyKey))
-	length := func(body string) int {
-		request, impossible := driver.Render(&push.Notification{App: "demo", Credential: "demo-android", Body: body}, now)
-		if impossible != nil {
-			t.Fatalf("impossible: %+v", impossible)
-		}
-		return len(request.Body)
-	}
-	return length("x"+text) - length("x")
 }

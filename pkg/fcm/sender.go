@@ -13,6 +13,7 @@ import (
 
 	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/push/payload"
 )
 
 // sendLimit bounds a batch whose context has no end. FCM asks for 10 s or more.
@@ -126,6 +127,6 @@ func envelope(message []byte, token string) []byte {
 	dst := make([]byte, 0, len(message)+len(token)+32)
 	dst = append(dst, `{"message":`...)
 	dst = append(dst, message[:len(message)-1]...)
-	dst = appendMember(dst, "token", token)
+	dst = payload.AppendMember(dst, "token", token)
 	return append(dst, '}', '}')
 }

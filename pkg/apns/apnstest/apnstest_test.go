@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,50 @@ func TestChecksInOrder(t *testing.T) {
 		response, text := s.do(t, r)
 		if want := `{"reason":"` + test.reason + `"}`; response.StatusCode != test.status || text != want {
 			t.Errorf("got %d %s, want %d %s", response.StatusCode, text, test.status, want)
+		}
+	}
+}
+
+// TestEveryPushTypeHasItsOwnTopicPriorityAndSize is what a sender of calls and background pushes can get wrong.
+func TestEveryPushTypeHasItsOwnTopicPriorityAndSize(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, test := range []struct {
+		pushType, topic, priority string
+		size                      int
+		want                      string
+	}{
+		{"alert", bundle, "10", 4096, "200"},
+		{"alert", bundle, "5", 4096, "200"},
+		{"alert", bundle, "", 4097, "413 PayloadTooLarge"},
+		{"alert", bundle + ".voip", "10", 10, "400 TopicDisallowed"},
+		{"voip", bundle + ".voip", "10", 5120, "200"},
+		{"voip", bundle + ".voip", "10", 5121, "413 PayloadTooLarge"},
+		{"voip", bundle, "10", 10, "400 TopicDisallowed"},
+		{"voip", "com.example.other.voip", "10", 10, "400 TopicDisallowed"},
+		{"background", bundle, "5", 4096, "200"},
+		{"background", bundle, "5", 4097, "413 PayloadTooLarge"},
+		{"background", bundle, "10", 10, "400 BadPriority"},
+		{"background", bundle, "", 10, "400 BadPriority"},
+		{"background", bundle + ".voip", "5", 10, "400 TopicDisallowed"},
+	} {
+		r := s.good(t)
+		r.Header.Set("apns-push-type", test.pushType)
+		r.Header.Set("apns-topic", test.topic)
+		r.Header.Set("apns-priority", test.priority)
+		if test.priority == "" {
+			r.Header.Del("apns-priority")
+		}
+		body(r, `{"aps":{}}`+strings.Repeat(" ", test.size-10))
+		response, text := s.do(t, r)
+		var answer struct{ Reason string }
+		if text != "" {
+			if err := json.Unmarshal([]byte(text), &answer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.TrimSpace(strconv.Itoa(response.StatusCode) + " " + answer.Reason); got != test.want {
+			t.Errorf("%+v: got %s", test, got)
 		}
 	}
 }
