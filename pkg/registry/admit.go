@@ -22,7 +22,7 @@ type AdmitRequest struct {
 	Platform          push.Platform // the record's
 	Version           int64         // of the binding in the record
 	MsgKey            string        // of the chat message, whole: what a receipt names
-	Message           MessageRef    // the same for its recall
+	Message           MessageRef    // the same for its recall; without a Key there can be none
 	Purpose           string        // of the notification: a recall goes only where the first push may have been shown, a fallback only where it was not acknowledged
 	First             string        // id of the first push, where Purpose is not push.PurposeFirst
 	Type              push.Type     // a background push may show the number 0
@@ -61,38 +61,49 @@ func (v Verdict) String() string {
 type Admission struct {
 	Verdict   Verdict
 	Reason    push.Reason   // Filtered: why. Done: what it ended with, "" = delivered
-	Badge     int           // Go: the device's current number; push.NoBadge = leave the icon alone
+	Badge     int           // Go: the device's current number, 0 only for push.TypeBackground; push.NoBadge = leave the icon alone
 	Binding   *push.Binding // Moved: the new binding. Go: the binding where it changed since the request's version
 	LeaseLeft time.Duration // Leased
 }
 
 // Admit claims each notification for its owner and says whether it may be sent: one script per request, pipelined,
-// atomic per request. Answers stand in the order of the requests. After an error nothing is known of any request; the
-// same requests again get the same answers, except that a Filtered one is Done with the same reason. [ErrEmpty] =
-// nothing was admitted where the marker is missing.
+// atomic per request, and in the same pipeline one look at each message's recalls. Answers stand in the order of the
+// requests. After an error nothing is known of any request; the same requests again get the same answers, except that a
+// Filtered one is Done with the same reason. [ErrEmpty] = nothing was admitted where the marker is missing.
 func (r *Registry) Admit(ctx context.Context, requests []AdmitRequest) ([]Admission, error) {
 	now, activity, lease := r.clockArgs()
 	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
-	calls := make([]*redis.StringCmd, len(requests))
+	calls, users := make([]*redis.StringCmd, len(requests)), make([]string, len(requests))
 	for i := range requests {
 		q := &requests[i]
 		tag := userTag(q.App, q.User)
+		users[i] = tag
+		first := q.First
+		if first == "" {
+			first = q.ID
+		}
+		key := digest(q.MsgKey)
 		calls[i] = r.scripts.admit.call(ctx,
-			[]string{userKey(tag), markKey(tag, q.ID), r.markers.of(tag)},
+			[]string{
+				userKey(tag), markKey(tag, q.ID), r.markers.of(tag), settingsKey(tag), readKey(tag, key), markKey(tag, first),
+				badgePrefix(tag),
+			},
 			now, activity, lease, doneTTL, markTTL,
-			q.Device, q.Owner, q.Lease.Milliseconds(), q.Attempt, q.Redrive, string(q.Platform), q.Version)
+			q.Device, q.Owner, q.Lease.Milliseconds(), q.Attempt, q.Redrive, string(q.Platform), q.Version,
+			q.Purpose, string(q.Type), q.AnyForeground, key)
 	}
-	answers, err := r.run(ctx, "admit", calls)
+	recalls := r.recallReads(ctx, requests)
+	answers, err := r.runRenewing(ctx, "admit", append(calls, recalls.calls...), users)
 	if err != nil {
 		return nil, err
 	}
-	admissions := make([]Admission, len(answers))
-	for i, answer := range answers {
-		if admissions[i], err = parseAdmission(answer); err != nil {
+	admissions := make([]Admission, len(requests))
+	for i := range admissions {
+		if admissions[i], err = parseAdmission(answers[i]); err != nil {
 			return nil, err
 		}
 	}
-	return admissions, nil
+	return admissions, r.withhold(ctx, requests, admissions, recalls, answers[len(requests):])
 }
 
 func parseAdmission(answer string) (Admission, error) {
@@ -155,8 +166,9 @@ type Mark struct {
 }
 
 // Settle writes the marks, pipelined. A mark that another owner holds or that has come further (a later redrive or
-// attempt, an end) stays as it is; only MarkDone passes another owner's lease, because the provider's answer is the
-// truth whoever asks. Call it after everything derived from the attempt is durable.
+// attempt, an end, an acknowledgement) stays as it is. MarkDone alone passes another owner's lease, because the
+// provider's answer is the truth whoever asks; of an older attempt it passes where the notification was delivered. Call
+// it after everything derived from the attempt is durable.
 func (r *Registry) Settle(ctx context.Context, marks []Mark) error {
 	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
 	calls := make([]*redis.StringCmd, len(marks))

@@ -175,7 +175,7 @@ func (f *fixture) apply(events ...DeviceEvent) []Applied {
 func (f *fixture) message(change ...func(*DecideRequest)) DecideRequest {
 	n := strconv.FormatInt(appNumber.Add(1), 10)
 	q := DecideRequest{
-		App: f.app, User: "bob", Origin: "im.messages/0/" + n, Counts: true, RecordTime: f.now,
+		App: f.app, User: "bob", Origin: "im.messages/0/" + n, Counts: true, RecordTime: f.now, MsgKey: "c2c:alice:" + n,
 		Claim: Claim{Key: n, Content: "0a0b0c0d", MsgTime: 1790000000, Window: 120 * time.Second},
 	}
 	for _, c := range change {

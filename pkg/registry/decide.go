@@ -20,6 +20,7 @@ type DecideRequest struct {
 	Claim      Claim
 	RecordTime time.Time // of the chat record: duplicates are told by it, not by when they are processed
 
+	Type       push.Type
 	Counts     bool   // each push of this message adds 1 to its device's badge
 	MsgKey     string // the message key: what a receipt names
 	ContentKey string // the message key with its content's checksum, which it gets under [Decision.OtherContent]
@@ -74,38 +75,55 @@ type DeviceDecision struct {
 	Device  string
 	Binding push.Binding
 	Push    bool
-	Reason  push.Reason // of the push (background, killed) or of its absence (foreground, logged_out, no_token, inactive)
-	Badge   int         // of a push: the number to show; push.NoBadge = leave the icon alone
+	// Reason is why there is a push (background, killed) or none: first what the device says (foreground, logged_out,
+	// no_token, inactive), then what its user says (foreground under AnyForeground, read, push_off, muted, not_mentioned,
+	// quiet_hours).
+	Reason push.Reason
+	Badge  int // of a push: the number to show, 0 only for push.TypeBackground; push.NoBadge = leave the icon alone
 }
 
 // Decide claims each message for its recipient, decides every device and counts the badges: one script per request,
 // pipelined, atomic per request. Answers stand in the order of the requests. After an error nothing is known of any
-// request; the same requests again yield Replay for those that were decided. [ErrEmpty] = nothing was decided where the
+// request; the same requests again yield Replay for those that were decided. A message counts once in a device's badge,
+// whatever becomes of its claim, and not at all where it is not pushed. [ErrEmpty] = nothing was decided where the
 // marker is missing.
 func (r *Registry) Decide(ctx context.Context, requests []DecideRequest) ([]Decision, error) {
 	now, activity, lease := r.clockArgs()
-	calls := make([]*redis.StringCmd, len(requests))
+	calls, users := make([]*redis.StringCmd, len(requests)), make([]string, len(requests))
 	for i := range requests {
 		q := &requests[i]
 		tag := userTag(q.App, q.User)
+		users[i] = tag
+		conversation := q.Conversation
+		if q.IgnoreOption {
+			conversation = ""
+		}
+		key, contentKey := q.digests()
 		// A claim that died inside its own window would let a duplicate pass.
 		ttl := max(r.opts.ReplayWindow, q.Claim.Window+claimMargin)
 		calls[i] = r.scripts.decide.call(ctx,
-			[]string{userKey(tag), claimKey(tag, q.Claim.Key), r.markers.of(tag)},
+			[]string{
+				userKey(tag), claimKey(tag, q.Claim.Key), r.markers.of(tag), settingsKey(tag),
+				readKey(tag, key), readKey(tag, contentKey), badgePrefix(tag),
+			},
 			now, activity, lease, ttl.Milliseconds(), q.Origin, q.Claim.Content, q.Claim.MsgTime,
-			q.Claim.Window.Milliseconds(), q.RecordTime.UnixMilli(), q.Counts)
+			q.Claim.Window.Milliseconds(), q.RecordTime.UnixMilli(), q.Counts, key, contentKey,
+			conversation, q.Group, q.Mentioned, q.AnyForeground, string(q.Type))
 	}
-	answers, err := r.run(ctx, "decide", calls)
+	answers, err := r.runRenewing(ctx, "decide", calls, users)
 	if err != nil {
 		return nil, err
 	}
-	decisions := make([]Decision, len(answers))
-	for i, answer := range answers {
-		if decisions[i], err = parseDecision(answer); err != nil {
-			return nil, err
-		}
+	return parseDecisions(answers)
+}
+
+// digests are those of the two keys that the message may turn out to have.
+func (q *DecideRequest) digests() (key, contentKey string) {
+	key = digest(q.MsgKey)
+	if q.ContentKey == "" || q.ContentKey == q.MsgKey {
+		return key, key
 	}
-	return decisions, nil
+	return key, digest(q.ContentKey)
 }
 
 // claimMargin lets a claim outlive its window although records of one time are not processed at one time.
@@ -116,7 +134,18 @@ func (r *Registry) clockArgs() (now, activity, lease any) {
 	return r.opts.Now().UnixMilli(), r.opts.ActivityLimit.Milliseconds(), r.opts.ForegroundLease.Milliseconds()
 }
 
-// parseDecision reads "<N|R|D><0|1>" and, per device, record separator, reason code and badge, device, binding.
+func parseDecisions(answers []string) (decisions []Decision, err error) {
+	decisions = make([]Decision, len(answers))
+	for i, answer := range answers {
+		if decisions[i], err = parseDecision(answer); err != nil {
+			return nil, err
+		}
+	}
+	return decisions, nil
+}
+
+// parseDecision reads "<N|R|D><0|1>", the user's sound and, per device, record separator, reason code and badge, device,
+// binding.
 func parseDecision(answer string) (Decision, error) {
 	malformed := func() (Decision, error) {
 		return Decision{}, fmt.Errorf("registry: decide: an answer of %d bytes is malformed", len(answer))
@@ -135,12 +164,13 @@ func parseDecision(answer string) (Decision, error) {
 		return malformed()
 	}
 	d.OtherContent = answer[1] == '1'
-	rest := answer[2:]
-	if rest == "" {
+	sound, rest, ok := strings.Cut(answer[2:], record)
+	d.Sound = sound
+	if !ok {
 		return d, nil
 	}
-	d.Devices = make([]DeviceDecision, 0, strings.Count(rest, record))
-	for item := range strings.SplitSeq(rest[1:], record) {
+	d.Devices = make([]DeviceDecision, 0, strings.Count(rest, record)+1)
+	for item := range strings.SplitSeq(rest, record) {
 		head, tail, _ := strings.Cut(item, unit)
 		device, packed, _ := strings.Cut(tail, unit)
 		binding, ok := parseBinding(packed)
@@ -181,6 +211,18 @@ func reasonOf(code string) push.Reason {
 		return push.ReasonInactive
 	case "s":
 		return push.ReasonSuperseded
+	case "r":
+		return push.ReasonRead
+	case "c":
+		return push.ReasonRecalled
+	case "p":
+		return push.ReasonPushOff
+	case "m":
+		return push.ReasonMuted
+	case "t":
+		return push.ReasonNotMentioned
+	case "q":
+		return push.ReasonQuietHours
 	}
 	return push.Reason(code)
 }

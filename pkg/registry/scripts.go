@@ -27,20 +27,23 @@ type scripts struct {
 	decide, admit, settle, apply, own, strip, restore, show, lock, complete *script
 	register, recall                                                        *script
 	member, split, members, size                                            *script
-	settingsShow, settingsZone                                              *script
+	read, sync, acknowledge, shown                                          *script
+	settingsApply, settingsShow, settingsZone                               *script
 }
 
 func newScripts() *scripts {
 	group := mustRead("group")
 	device, messages, settings := mustRead("device"), mustRead("messages"), mustRead("settings")
+	badge, claim := mustRead("badge"), mustRead("claim")
+	rules := settings + mustRead("rules")
 	load := func(name, prelude string) *script {
 		source := prelude + mustRead(name)
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
 		return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		decide:   load("decide", device),
-		admit:    load("admit", device),
+		decide:   load("decide", device+badge+claim+rules),
+		admit:    load("admit", device+badge+rules),
 		settle:   load("settle", ""),
 		apply:    load("apply", device),
 		own:      load("own", ""),
@@ -58,8 +61,14 @@ func newScripts() *scripts {
 		members: load("members", ""),
 		size:    load("size", group),
 
-		settingsShow: load("settings_show", settings),
-		settingsZone: load("settings_zone", ""),
+		settingsApply: load("settings_apply", settings),
+		settingsShow:  load("settings_show", settings),
+		settingsZone:  load("settings_zone", ""),
+
+		read:        load("read", device+badge),
+		sync:        load("sync", ""),
+		acknowledge: load("acknowledge", ""),
+		shown:       load("shown", device+badge+claim),
 	}
 }
 
@@ -76,7 +85,8 @@ func (s *scripts) all() []*script {
 		s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock, s.complete,
 		s.register, s.recall,
 		s.member, s.split, s.members, s.size,
-		s.settingsShow, s.settingsZone,
+		s.settingsApply, s.settingsShow, s.settingsZone,
+		s.read, s.sync, s.acknowledge, s.shown,
 	}
 }
 

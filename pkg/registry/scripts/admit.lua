@@ -1,41 +1,82 @@
-
 -- Says whether a notification may be sent now, and claims it.
--- KEYS: user, mark, epoch marker.
+-- KEYS: user, mark, epoch marker, settings, read mark, mark of the first push, prefix of the counted messages.
 -- ARGV: now, activity limit, presence lease, life of a done mark, life of another mark (ms),
---   device, owner, send lease (ms), attempt, redrive, platform, version.
--- Answer: E | D reason | L ms left | F reason | M binding | G badge [unit binding].
--- The mark: state (l = leased, r = released, d = done, x = dead), lease's end, attempt, redrive, reason, owner.
-if redis.call('EXISTS', KEYS[3]) == 0 then return 'E' end
-local now, owner = tonumber(ARGV[1]), ARGV[7]
-local attempt, redrive = tonumber(ARGV[9]), tonumber(ARGV[10])
+--   device, owner, send lease (ms), attempt, redrive, platform, version, purpose, type,
+--   one device in the foreground silences all (1|0), digest of the message key.
+-- Answer: E | Z | D reason | L ms left | F reason | M binding | G badge [unit binding]. Z as in decide.lua.
+-- The mark: state (l = leased, r = released, d = done, x = dead, a = done, and the device's own service has it),
+--   lease's end, attempt, redrive, reason, owner.
+local found = redis.call('MGET', KEYS[3], KEYS[1], KEYS[2], KEYS[5], KEYS[6])
+if not found[1] then return 'E' end
+local now, activity, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local device, owner, attempt, redrive = ARGV[6], ARGV[7], tonumber(ARGV[9]), tonumber(ARGV[10])
+local purpose, kind = ARGV[13], ARGV[14]
+local user = found[2] or ''
 
 local function mark(state, ends, reason, who, life)
   redis.call('SET', KEYS[2], table.concat({state, ends, ARGV[9], ARGV[10], reason, who}, '\31'), 'PX', life)
 end
+local packed = find(user, device)
 local function filtered(code)
   mark('d', '0', code, '', ARGV[4])
+  if purpose == '' and packed then -- what is not pushed does not count
+    local less = uncount(KEYS[7] .. device, ARGV[16], packed)
+    if less then store(KEYS[1], user, device, less, math.huge) end
+  end
   return 'F' .. code
 end
 
-local known = redis.call('GET', KEYS[2])
+local known = found[3]
 if known then
   local state, ends, attempts, redrives, reason, holder =
     string.match(known, '^(%l)\31(%d+)\31(%d+)\31(%d+)\31([^\31]*)\31(.*)$')
   ends, attempts, redrives = tonumber(ends), tonumber(attempts), tonumber(redrives)
-  if (state == 'd' or state == 'x') and redrive <= redrives then return 'D' .. reason end
+  if state == 'a' or ((state == 'd' or state == 'x') and redrive <= redrives) then return 'D' .. reason end
   if redrive < redrives or (redrive == redrives and attempt < attempts) then return 'Fs' end
   if state == 'l' and holder ~= owner and now < ends then return string.format('L%d', ends - now) end
 end
 
-local packed = find(redis.call('GET', KEYS[1]) or '', ARGV[6])
+-- What replaces the first push, or stands in for it, goes by what became of that one.
+if purpose == 'recall' or purpose == 'fallback' then
+  local state, ends, reason = string.match(found[5] or '', '^(%l)\31(%d+)\31%d+\31%d+\31([^\31]*)\31')
+  local refused = state == 'd' and reason ~= ''
+  if purpose == 'fallback' then
+    if state == 'a' then return filtered('s') end
+    if refused then return filtered(reason) end
+  else
+    if not state or state == 'x' or refused then return filtered('c') end
+    if state == 'l' and now < tonumber(ends) then return string.format('L%d', tonumber(ends) - now) end
+  end
+end
+
 if not packed then return filtered('o') end
-local code, rest, badge, _, _, platform = verdict(now, tonumber(ARGV[2]), tonumber(ARGV[3]), packed)
+local code, rest, badge, _, _, platform, service = verdict(now, activity, lease, packed, kind == 'voip')
 if not code then return filtered('o') end
+if kind == 'voip' and not string.find(packed, '\29', 1, true) and (code == 'b' or code == 'k') then code = 'n' end
 if code ~= 'b' and code ~= 'k' then return filtered(code) end
+
+local general = redis.call('HGET', KEYS[4], '') or ''
+if purpose == '' or purpose == 'fallback' then
+  if found[4] then return filtered('r') end
+  if ARGV[15] == '1' then
+    for _, other in string.gmatch(user, '\30([^\31]*)\31([^\30]*)') do
+      if opened(now, lease, verdict(now, activity, lease, other), other) then return filtered('f') end
+    end
+  end
+  local why = unwanted(now, general)
+  if why == 'Z' then return why end
+  if why then return filtered(why) end
+elseif push_off(general) then -- a correction makes no sound: quiet hours let it pass
+  return filtered('p')
+end
+
 local binding = string.sub(packed, rest)
-if platform ~= ARGV[11] then return 'M' .. binding end
+if platform ~= ARGV[11] and not (service and ARGV[11] == 'service') then
+  if purpose == 'fallback' and platform == 'service' then return filtered('s') end -- that is where the first push went
+  return 'M' .. binding
+end
 
 mark('l', string.format('%d', now + tonumber(ARGV[8])), '', owner, ARGV[5])
-if badge == '0' then badge = '' end
+badge = visible(badge, kind)
 if string.match(binding, '^%d+') ~= ARGV[12] then return 'G' .. badge .. '\31' .. binding end
 return 'G' .. badge

@@ -1,22 +1,25 @@
-
 -- Claims a message for a user and decides every device.
--- KEYS: user, claim, epoch marker.
--- ARGV: now, activity limit, lease, claim's life, origin, content, MsgTime, window, record time (ms), counts (1|0).
--- Answer: E, or N|R|D and 1 where other content was seen, then per device: reason code and badge, id, binding.
--- The claim is a list of entries, one a content: content, origin, record time, MsgTime, other (0|1), decision.
+-- KEYS: user, claim, epoch marker, settings, read mark of the message key, and of the key with its content, prefix of the
+--   counted messages.
+-- ARGV: now, activity limit, lease, claim's life, origin, content, MsgTime, window, record time (ms), counts (1|0),
+--   digest of the message key, and of the key with its content, conversation (empty = no receive option counts),
+--   group (1|0), mentioned (1|0), one device in the foreground silences all (1|0), type.
+-- Answer: E, Z where the quiet hours' offset from UTC has to be renewed first, or N|R|D, 1 where other content was seen,
+-- and the user's sound, then per device: reason code and badge, id, binding.
 local MOST_CONTENTS = 16 -- under one claim, so that nobody can grow it without end
 
-if redis.call('EXISTS', KEYS[3]) == 0 then return 'E' end
+local found = redis.call('MGET', KEYS[3], KEYS[1], KEYS[2], KEYS[5], KEYS[6])
+if not found[1] then return 'E' end
 local now, activity, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local origin, content, msgtime, at = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[9])
+local origin, content, msgtime, at, kind = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[9]), ARGV[17]
 
-local user = redis.call('GET', KEYS[1]) or ''
+local user = found[2] or ''
 local other, kept = '0', {}
-for entry in string.gmatch(redis.call('GET', KEYS[2]) or '', '[^\28]+') do
-  local c, o, r, m, x, decision = string.match(entry, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([01])\31(.*)$')
+for entry in string.gmatch(found[3] or '', '[^\28]+') do
+  local c, o, r, m, x, sound, decision = string.match(entry, CLAIM)
   if c == content then
     if o == origin then
-      local answer = {'R', x}
+      local answer = {'R', x, sound}
       for code, badge, device in string.gmatch(decision, '(%l)(%d*):([^\30]*)') do
         local packed = find(user, device)
         if packed then
@@ -37,20 +40,46 @@ for entry in string.gmatch(redis.call('GET', KEYS[2]) or '', '[^\28]+') do
   end
 end
 if kept.other and not kept.own then other = '1' end
+local digest, read = ARGV[11], found[4]
+if other == '1' then digest, read = ARGV[12], found[5] end
 
-local answer, decided, after, counted = {'N', other}, {}, {}, false
+-- First what the devices say for themselves, then, where one of them would get a push, what the user says.
+local devices, silenced, wanted = {}, false, false
 for device, packed in string.gmatch(user, '\30([^\31]*)\31([^\30]*)') do
-  local code, rest, badge, first, behind = verdict(now, activity, lease, packed)
+  local code, rest, badge, first, behind = verdict(now, activity, lease, packed, kind == 'voip')
+  devices[#devices + 1] = {device, packed, code, rest, badge, first, behind}
+  if code == 'b' or code == 'k' then wanted = true end
+  if ARGV[16] == '1' and opened(now, lease, code, packed) then silenced = true end
+end
+local why, sound = nil, ''
+if wanted and silenced then
+  why = 'f'
+elseif wanted then
+  local settings = redis.call('HMGET', KEYS[4], '', ARGV[13])
+  local general = settings[1] or ''
+  if read then why = 'r' else why = unwanted(now, general, ARGV[13] ~= '' and settings[2], ARGV[15] == '1') end
+  if why == 'Z' then return why end
+  sound = default_sound(general, ARGV[14] == '1')
+end
+
+local answer, decided, after, counted = {'N', other, sound}, {}, {}, false
+for _, d in ipairs(devices) do
+  local device, packed, code, rest, badge, first, behind = unpack(d, 1, 7)
   local changed = packed
   if code then
     local shown = ''
     if code == 'b' or code == 'k' then
-      local number = tonumber(badge) or 0
-      if ARGV[10] == '1' then
-        number, counted = number + 1, true
-        changed = string.sub(packed, 1, first - 1) .. string.format('%d', number) .. string.sub(packed, behind)
+      if why then
+        code = why
+      else
+        local number, grew = tonumber(badge) or 0, false
+        if ARGV[10] == '1' then number, grew = count(KEYS[7] .. device, digest, at, number) end
+        if grew then
+          counted, badge = true, string.format('%d', number)
+          changed = string.sub(packed, 1, first - 1) .. badge .. string.sub(packed, behind)
+        end
+        shown = visible(badge, kind)
       end
-      if number > 0 then shown = string.format('%d', number) end
     end
     decided[#decided + 1] = code .. shown .. ':' .. device
     answer[#answer + 1] = '\30' .. code .. shown .. '\31' .. device .. '\31' .. string.sub(packed, rest)
@@ -60,6 +89,6 @@ end
 if counted then redis.call('SET', KEYS[1], table.concat(after)) end
 
 while #kept >= MOST_CONTENTS do table.remove(kept, 1) end
-kept[#kept + 1] = table.concat({content, origin, ARGV[9], msgtime, other, table.concat(decided, '\30')}, '\31')
+kept[#kept + 1] = table.concat({content, origin, ARGV[9], msgtime, other, sound, table.concat(decided, '\30')}, '\31')
 redis.call('SET', KEYS[2], table.concat(kept, '\28'), 'PX', ARGV[4])
 return table.concat(answer)

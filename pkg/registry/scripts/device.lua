@@ -27,14 +27,14 @@ end
 
 -- What a message means to the device: o = logged out, n = no token, i = inactive, else its presence.
 -- nothing without a binding. rest is where the version begins; service says whether the device's own service takes
--- messages.
-local function verdict(now, activity, lease, packed)
+-- messages. A call also reaches a device that has a VoIP token alone.
+local function verdict(now, activity, lease, packed, call)
   local f, l, b, k, from, badge, to, bound, state, rest, platform, service = string.match(packed, PRESENCE)
   if bound == '' then return nil end
   local code
   if state == 'o' then
     code = 'o'
-  elseif platform == '' or string.byte(packed, -1) == 31 or string.find(packed, '\31\29', 1, true) then
+  elseif platform == '' or string.byte(packed, -1) == 31 or (not call and string.find(packed, '\31\29', 1, true)) then
     code = 'n'
   elseif math.max(tonumber(bound), tonumber(f) or NEVER, tonumber(l) or NEVER, tonumber(b) or NEVER,
       tonumber(k) or NEVER) < now - activity then

@@ -5,13 +5,14 @@ if known then
   local state, attempts, redrives, holder = string.match(known, '^(%l)\31%d+\31(%d+)\31(%d+)\31[^\31]*\31(.*)$')
   local redrive = tonumber(ARGV[4])
   redrives = tonumber(redrives)
-  if redrive < redrives then return '0' end
+  if state == 'a' or redrive < redrives then return '0' end
   if redrive == redrives then
     if state == 'd' or state == 'x' then return '0' end
-    -- The provider accepted it: true whoever holds the lease now.
-    if ARGV[1] ~= 'd' and (tonumber(ARGV[3]) < tonumber(attempts) or (holder ~= '' and holder ~= ARGV[2])) then
-      return '0'
-    end
+    -- The provider's answer is true whoever holds the lease now. That it accepted the notification is true whichever
+    -- attempt it was; any other end of an older attempt is not the newer one's.
+    local ended = ARGV[1] == 'd'
+    if tonumber(ARGV[3]) < tonumber(attempts) and not (ended and ARGV[6] == '') then return '0' end
+    if not ended and holder ~= '' and holder ~= ARGV[2] then return '0' end
   end
 end
 redis.call('SET', KEYS[1], table.concat({ARGV[1], '0', ARGV[5], ARGV[4], ARGV[6], ''}, '\31'), 'PX', ARGV[7])
