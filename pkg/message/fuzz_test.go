@@ -58,7 +58,8 @@ func TestInvalidSamples(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever the bytes, the answer is a sound message or an *Invalid of a known reason.
+// FuzzParse: whatever the bytes, the answer is a sound message or an *Invalid of a known reason. The files
+// under testdata/fuzz are shapes that a sender may get wrong, one each; every run of the tests reads them.
 func FuzzParse(f *testing.F) {
 	for _, folder := range []string{"valid", "invalid"} {
 		for _, file := range sampleFiles(f, folder) {
