@@ -148,7 +148,7 @@ func testTokenMovesInAnyOrder(t *testing.T, f *fixture) {
 func testTokenChain(t *testing.T, f *fixture) {
 	f.apply(f.event(EventLogin, 10, token("shared")))
 	ctx := t.Context()
-	if _, err := f.run(ctx, "claim", []*redis.StringCmd{f.ownCall(ctx, f.app, "carol", "phone", "shared", at(20))}); err != nil {
+	if _, err := f.run(ctx, "claim", []*redis.StringCmd{f.ownCall(ctx, f.app, "carol", "phone", namedToken{value: "shared"}, at(20))}); err != nil {
 		t.Fatal(err)
 	}
 	f.apply(f.event(EventLogin, 30, token("shared"), of("dave", "phone")))

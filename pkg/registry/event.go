@@ -27,6 +27,7 @@ const (
 	EventKilled        EventKind = "killed"
 	EventLogout        EventKind = "logout"
 	EventKicked        EventKind = "kicked"
+	EventSettings      EventKind = "settings"
 	EventTokenRejected EventKind = "token_rejected"
 )
 
@@ -39,7 +40,7 @@ const (
 // DeviceEvent is one record of the device and presence topics. A nil pointer = the field was absent and what is known
 // stays.
 type DeviceEvent struct {
-	App, User, Device string
+	App, User, Device string // settings are the user's: no Device
 	Event             EventKind
 	EventTime         time.Time     // when it happened, to the millisecond
 	Platform          push.Platform // login, token; "" = as known
@@ -53,6 +54,7 @@ type DeviceEvent struct {
 	Version           int64         // token_rejected: the binding that the provider refused
 	Reason            push.Reason   // token_rejected
 	PushType          push.Type     // token_rejected: push.TypeVoIP = the VoIP token, else the token
+	Settings          *Settings     // settings
 }
 
 // Bounds of what an event may carry, in bytes.
@@ -82,12 +84,13 @@ func ParseDeviceEvent(value []byte, now time.Time) (DeviceEvent, error) {
 		App, User, Device, Event string
 		EventTime                int64
 		Platform                 string
-		Token                    *string
+		Token, VoIPToken         *string
 		Credential, Language     *string
+		Service                  *bool
 		Unread                   *int
 		State                    string
 		Version                  int64
-		Reason                   string
+		Reason, PushType         string
 	}
 	if err := json.Unmarshal(value, &raw); err != nil {
 		return DeviceEvent{}, fmt.Errorf("device event: %w", withoutValues(err))
@@ -100,12 +103,22 @@ func ParseDeviceEvent(value []byte, now time.Time) (DeviceEvent, error) {
 	case EventLogin, EventToken:
 		e.Platform, e.Token = push.Platform(raw.Platform), raw.Token
 		e.Credential, e.Language = unlessEmpty(raw.Credential), unlessEmpty(raw.Language)
+		e.VoIPToken, e.Service = raw.VoIPToken, raw.Service
 	case EventForeground, EventBackground:
 		e.Unread = raw.Unread
 	case EventHeartbeat:
 		e.State = raw.State
 	case EventTokenRejected:
-		e.Version, e.Reason = raw.Version, push.Reason(raw.Reason)
+		e.Version, e.Reason, e.PushType = raw.Version, push.Reason(raw.Reason), push.Type(raw.PushType)
+		if e.PushType == "alert" {
+			e.PushType = push.TypeAlert
+		}
+	case EventSettings:
+		e.Device = ""
+		var err error
+		if e.Settings, err = parseSettings(value); err != nil {
+			return DeviceEvent{}, fmt.Errorf("device event: %w", err)
+		}
 	}
 	if err := e.Validate(now); err != nil {
 		return DeviceEvent{}, fmt.Errorf("device event: %w", err)
@@ -158,7 +171,9 @@ func (e *DeviceEvent) Validate(now time.Time) error {
 	}
 	check("App", e.App, 1, maxID)
 	check("User", e.User, 1, maxID)
-	check("Device", e.Device, 1, maxID)
+	if e.Event != EventSettings {
+		check("Device", e.Device, 1, maxID)
+	}
 	switch {
 	case e.EventTime.UnixMilli() == 0 || e.EventTime.IsZero():
 		problem("EventTime", "required, in milliseconds")
@@ -168,6 +183,7 @@ func (e *DeviceEvent) Validate(now time.Time) error {
 		problem("EventTime", "more than a day in the future")
 	}
 	optional("Token", e.Token, maxToken)
+	optional("VoIPToken", e.VoIPToken, maxToken)
 	optional("Credential", e.Credential, maxCredential)
 	optional("Language", e.Language, maxLanguage)
 	check("Reason", string(e.Reason), 0, maxReason)
@@ -179,7 +195,7 @@ func (e *DeviceEvent) Validate(now time.Time) error {
 	}
 	switch e.Event {
 	case EventLogin:
-		if e.hasToken() && e.Platform == "" {
+		if e.Token != nil && *e.Token != "" && e.Platform == "" {
 			problem("Platform", "required with a Token")
 		}
 	case EventHeartbeat:
@@ -190,24 +206,22 @@ func (e *DeviceEvent) Validate(now time.Time) error {
 		if e.Version < 1 {
 			problem("Version", "required: the version of the binding that was rejected")
 		}
+		if e.PushType != push.TypeAlert && e.PushType != push.TypeBackground && e.PushType != push.TypeVoIP {
+			problem("PushType", "has to be alert, background or voip")
+		}
 	case EventToken:
-		if e.Token == nil {
+		if e.Token == nil && e.VoIPToken == nil {
 			problem("Token", "required; empty turns push off")
 		}
 	case EventForeground, EventBackground, EventKilled, EventLogout, EventKicked:
 	case "":
 		problem("Event", "required")
-	case "settings":
-		problem("Event", "settings are not supported by this version")
+	case EventSettings:
+		e.Settings.validate(now, problem)
 	default:
 		problem("Event", "unknown")
 	}
 	return errors.Join(errs...)
-}
-
-// hasToken says whether the event gives the device a token.
-func (e *DeviceEvent) hasToken() bool {
-	return (e.Event == EventLogin || e.Event == EventToken) && e.Token != nil && *e.Token != ""
 }
 
 // wrongText says what is wrong with an id or a name; "" = nothing.

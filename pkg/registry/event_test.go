@@ -66,7 +66,7 @@ func TestParseDeviceEventSaysWhatIsWrong(t *testing.T) {
 		{`"d"`, `"a\u0007"`, "Device: holds a control character"},
 		{`"d"`, `"a\u0085"`, "Device: holds a control character"},
 		{`"bob"`, "\"\xff\"", "not valid JSON"},
-		{`"login"`, `"settings"`, "Event: settings are not supported by this version"},
+		{`"login"`, `"settings"`, "Event: settings that set nothing"},
 		{`"login"`, `"dance"`, "Event: unknown"},
 		{`"login"`, `""`, "Event: required"},
 		{`"EventTime":1789999990000,`, ``, "EventTime: required, in milliseconds"},

@@ -39,6 +39,15 @@ func offsetOf(zone string, at time.Time) (zoneOffset, error) {
 	return o, nil
 }
 
+// offsetOrOff is the zone's offset at a time, or what leaves a quiet window off for a while.
+func (r *Registry) offsetOrOff(zone string, at time.Time) zoneOffset {
+	o, err := offsetOf(zone, at)
+	if err != nil {
+		r.opts.Logger.Warn("quiet hours are off", zap.String("zone", zone), zap.Error(err))
+	}
+	return o
+}
+
 // loadZone finds a zone by its IANA name.
 func loadZone(name string) (*time.Location, error) {
 	if name == "" || name == "Local" || len(name) > maxZone {
@@ -115,10 +124,7 @@ func (r *Registry) renewOffsets(ctx context.Context, stale []int, tags []string)
 		zone := fields[generalZone]
 		o, known := offsets[zone]
 		if !known {
-			var err error
-			if o, err = offsetOf(zone, now); err != nil {
-				r.opts.Logger.Warn("quiet hours are off", zap.String("zone", zone), zap.Error(err))
-			}
+			o = r.offsetOrOff(zone, now)
 			offsets[zone] = o
 		}
 		writes = append(writes, r.scripts.settingsZone.call(ctx, []string{settingsKey(tags[i])}, zone, o.offset, o.until))

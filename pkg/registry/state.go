@@ -31,6 +31,7 @@ func (s *State) Record() *schemasv1.DeviceState {
 		Platform: string(s.Binding.Platform), Token: s.Binding.Token, Credential: s.Binding.Credential,
 		Language: s.Binding.Language, Version: s.Binding.Version,
 		LoggedOut: s.LoggedOut, EventTimeMs: s.EventTime.UnixMilli(),
+		VoipToken: s.Binding.VoIPToken, Service: s.Binding.Service,
 	}
 }
 
@@ -40,7 +41,7 @@ func StateOf(d *schemasv1.DeviceState) State {
 		App: d.App, User: d.User, Device: d.Device,
 		Binding: push.Binding{
 			Platform: push.Platform(d.Platform), Token: d.Token, Credential: d.Credential,
-			Language: d.Language, Version: d.Version,
+			Language: d.Language, Version: d.Version, VoIPToken: d.VoipToken, Service: d.Service,
 		},
 		LoggedOut: d.LoggedOut, EventTime: time.UnixMilli(d.EventTimeMs),
 	}
@@ -55,14 +56,17 @@ func (s *State) validate() error {
 		{"app", s.App, 1, maxID},
 		{"user", s.User, 1, maxID},
 		{"device", s.Device, 1, maxID},
-		{"platform", string(s.Binding.Platform), 0, maxID},
 		{"token", s.Binding.Token, 0, maxToken},
+		{"VoIP token", s.Binding.VoIPToken, 0, maxToken},
 		{"credential", s.Binding.Credential, 0, maxCredential},
 		{"language", s.Binding.Language, 0, maxLanguage},
 	} {
 		if what := wrongText(f.value, f.least, f.most); what != "" {
 			return fmt.Errorf("%s: %s", f.name, what)
 		}
+	}
+	if p := string(s.Binding.Platform); p != "" && !platformName.MatchString(p) {
+		return errors.New("platform: not a name")
 	}
 	if s.Binding.Version < 1 || s.EventTime.UnixMilli() < 1 {
 		return errors.New("version and event time are required")
@@ -102,24 +106,27 @@ func (r *Registry) Restore(ctx context.Context, states []State) error {
 		}
 		b := &s.Binding
 		calls = append(calls, r.scripts.restore.call(ctx, []string{userKey(userTag(s.App, s.User))},
-			s.Device, s.EventTime.UnixMilli(), login, b.Version, string(b.Platform), b.Credential, b.Language, b.Token, maxDevices))
-		if b.Token != "" && !s.LoggedOut {
-			calls = append(calls, r.ownCall(ctx, s.App, s.User, s.Device, b.Token, s.EventTime))
+			s.Device, s.EventTime.UnixMilli(), login, b.Version, packPlatform(b), b.Credential, b.Language, packTokens(b), maxDevices))
+		if !s.LoggedOut {
+			for _, t := range namedTokens(&b.Token, &b.VoIPToken) {
+				calls = append(calls, r.ownCall(ctx, s.App, s.User, s.Device, t, s.EventTime))
+			}
 		}
 	}
 	_, err := r.run(ctx, "restore", calls)
 	return err
 }
 
-// Device is what may be shown of one device: never its token.
+// Device is what may be shown of one device: never its tokens.
 type Device struct {
-	Device    string
-	Binding   push.Binding // its Token is always ""
-	TokenHash string       // see TokenHash; "" = no token
-	LoggedOut bool
-	BoundAt   time.Time   // event time of the binding; zero = only presence is known
-	Presence  push.Reason // foreground, background or killed, as of now, whatever the binding says
-	Filter    push.Reason // why a message would get no push now; "" = it would
+	Device        string
+	Binding       push.Binding // its Token and VoIPToken are always ""
+	TokenHash     string       // see TokenHash; "" = no token
+	VoIPTokenHash string
+	LoggedOut     bool
+	BoundAt       time.Time   // event time of the binding; zero = only presence is known
+	Presence      push.Reason // foreground, background or killed, as of now, whatever the binding says
+	Filter        push.Reason // why the device would get no push of a message now, whatever its user's settings say; "" = it would
 	// The newest event of each kind, and what the lease is counted from; zero = none.
 	Foreground, Background, Killed, Lease time.Time
 	Badge                                 int // number on the icon; 0 = none
@@ -170,6 +177,7 @@ func parseDevice(item string) (Device, error) {
 	}
 	d.Binding, d.LoggedOut, d.BoundAt = state.Binding, state.LoggedOut, state.EventTime
 	d.TokenHash, d.Binding.Token = TokenHash(state.Binding.Token), ""
+	d.VoIPTokenHash, d.Binding.VoIPToken = TokenHash(state.Binding.VoIPToken), ""
 	return d, nil
 }
 

@@ -52,7 +52,11 @@ elseif action ~= '' and (bound == '' or at >= tonumber(bound)) then
     if ARGV[9] ~= '\31' then credential = ARGV[9] end
     if ARGV[10] ~= '\31' then language = ARGV[10] end
     if ARGV[11] ~= '\31' then token, tokened = ARGV[11], ARGV[2] end
-    if ARGV[12] ~= '\31' then voip, voiped = ARGV[12], ARGV[2] end
+    if ARGV[12] ~= '\31' then
+      voip, voiped = ARGV[12], ARGV[2]
+    elseif ARGV[11] == '' then
+      voip = '' -- push is off for calls too
+    end
   end
 end
 if state .. bind(version, platform, service, credential, language, token, voip) ~= before then

@@ -12,7 +12,9 @@ local tokened, voiped = tokens_times(times, bound)
 local had, since = token, tokened
 if ARGV[4] == 'voip' then had, since = voip, voiped end
 if had == ARGV[2] and tonumber(since) <= tonumber(ARGV[3]) then
-  if ARGV[4] == 'voip' then voip = '' else token = '' end
+  if ARGV[4] ~= 'voip' then token = '' end
+  -- With its token the whole installation went to another user: it must not ring for the former one's calls.
+  if tonumber(voiped) <= tonumber(ARGV[3]) then voip = '' end
   version = string.format('%d', tonumber(version) + 1)
   bound = string.format('%d', tonumber(bound) + 1) -- as in apply.lua
   local after = table.concat({f, l, b, k, badge, bound, pack_times(tokened, voiped, bound, voip), state,
