@@ -52,6 +52,16 @@ func TestConformance(t *testing.T) {
 		{"show", testDevices},
 		{"timeline", testTimeline},
 		{"rebuild lock", testRebuildLock},
+		{"recall", testRow24Recall},
+		{"recalls end", testRecallsEnd},
+		{"recalls are bounded", testRecallsAreBounded},
+		{"membership as of the message's time", testMembershipAsOfTheMessagesTime},
+		{"those who left are forgotten", testThoseWhoLeftAreForgotten},
+		{"wrong memberships", testWrongMemberships},
+		{"awkward groups", testAwkwardGroups},
+		{"everybody exactly once", testEverybodyExactlyOnce},
+		{"a restored group is smaller", testRestoredGroupIsSmaller},
+		{"several writers of one group", testSeveralWritersOfOneGroup},
 	}
 	for _, b := range backends(t) {
 		r := newRegistry(b.client, b.cluster, Options{})

@@ -11,10 +11,13 @@ local function number(n) return string.format('%d', n) end
 local function group(packed, now)
   local buckets, present, period, left, before = string.match(packed or '1,0,0,0,0', '^(%d+),(%d+),(%d+),(%d+),(%d+)$')
   local ago = now - tonumber(period)
-  left, before = tonumber(left), tonumber(before)
-  if ago == 1 then left, before = 0, left end
-  if ago > 1 then left, before = 0, 0 end
-  return tonumber(buckets), tonumber(present), left, before
+  if ago == 1 then
+    before = left
+  elseif ago > 1 then
+    before = 0
+  end
+  if ago > 0 then left = 0 end
+  return tonumber(buckets), tonumber(present), tonumber(left), tonumber(before)
 end
 
 local function stays(packed)
