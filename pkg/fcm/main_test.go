@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -113,6 +114,13 @@ type world struct {
 
 func newWorld(t testing.TB, cfg fcmtest.Config, platform map[string]any) *world {
 	t.Helper()
+	simulator, file := start(t, cfg)
+	return worldWithKey(t, simulator, platform, file)
+}
+
+// start is a simulator and the key of the one account that it trusts.
+func start(t testing.TB, cfg fcmtest.Config) (*fcmtest.Simulator, []byte) {
+	t.Helper()
 	simulator, err := fcmtest.Start(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -126,20 +134,23 @@ func newWorld(t testing.TB, cfg fcmtest.Config, platform map[string]any) *world 
 	if err := simulator.Trust(file); err != nil {
 		t.Fatal(err)
 	}
-	return worldWithKey(t, simulator, platform, file)
+	return simulator, file
 }
 
 func worldWithKey(t testing.TB, simulator *fcmtest.Simulator, platform map[string]any, file []byte) *world {
+	t.Helper()
+	return connect(t, simulator, file, settings(platform, nil, anyKey))
+}
+
+// connect opens the driver of s for a simulator.
+func connect(t testing.TB, simulator *fcmtest.Simulator, file []byte, s push.Settings) *world {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sa.json"), file)
 	write(t, filepath.Join(dir, "ca.pem"), simulator.CAPEM())
 	all := map[string]any{"endpoint": simulator.URL(), "ca_file": "ca.pem"}
-	for key, value := range platform {
-		all[key] = value
-	}
-	s := settings(all, nil, anyKey)
-	s.Dir = dir
+	maps.Copy(all, s.Block.(block).values)
+	s.Block, s.Dir = block{"fcm", all}, dir
 	w := &world{Simulator: simulator, driver: open(t, s)}
 	var err error
 	if w.sender, err = w.driver.Sender("demo", "demo-android"); err != nil {

@@ -57,31 +57,39 @@ func (w *world) entries() []pushtest.Entry { return w.Control().Ledger.Entries("
 
 func TestSendSendsWhatRenderShows(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, fcmtest.Config{}, nil)
-	var batch []*push.Notification
-	for i := range 20 {
-		n := hello()
-		n.Token = fmt.Sprintf("token-%d", i)
-		n.Title, n.Subtitle, n.Image = "<T>", "S & S", "https://example.com/i.png"
-		n.AndroidSound, n.Channel, n.Purpose = "ding", "chat", "recall"
-		n.Body = strings.Repeat("\"<é>\x01", 100*i) // from short to cut
-		batch = append(batch, n)
-	}
-	for i, o := range send(t.Context(), t, w.sender, batch...) {
-		if diff := cmp.Diff(push.Outcome{Disposition: push.Delivered, Answer: "200"}, o); diff != "" {
-			t.Error(diff)
-		}
-		entries := w.Control().Ledger.Entries(batch[i].Token)
-		if len(entries) != 1 {
-			t.Fatalf("%d entries of item %d, want 1", len(entries), i)
-		}
-		shown, _ := w.driver.Render(batch[i], now)
-		if got, want := string(entries[0].Body), string(shown.Body); got != want {
-			t.Errorf("sent  %s\nshown %s", got, want)
-		}
-		if got, want := entries[0].ID, "projects/"+project+"/messages/"; !strings.HasPrefix(got, want) {
-			t.Errorf("id: got %q, want %s…", got, want)
-		}
+	clicked := map[string]any{"platform": "fcm", "service_account_file": "sa.json", "click_action": "com.example.demo.CHAT"}
+	for name, app := range map[string]map[string]any{"data": nil, "notification": notificationStyle} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			simulator, file := start(t, fcmtest.Config{})
+			w := connect(t, simulator, file, settings(nil, app, clicked))
+			var batch []*push.Notification
+			for i := range 20 {
+				n := hello()
+				n.Token = fmt.Sprintf("token-%d", i)
+				n.Type = []push.Type{push.TypeAlert, push.TypeVoIP, push.TypeBackground}[i%3]
+				n.Title, n.Subtitle, n.Image = "<T>", "S & S", "https://example.com/i.png"
+				n.AndroidSound, n.Channel, n.Purpose = "ding", "chat", push.PurposeRecall
+				n.Body = strings.Repeat("\"<é>\x01", 100*i) // from short to cut
+				batch = append(batch, n)
+			}
+			for i, o := range send(t.Context(), t, w.sender, batch...) {
+				if diff := cmp.Diff(push.Outcome{Disposition: push.Delivered, Answer: "200"}, o); diff != "" {
+					t.Error(diff)
+				}
+				entries := w.Control().Ledger.Entries(batch[i].Token)
+				if len(entries) != 1 {
+					t.Fatalf("%d entries of item %d, want 1", len(entries), i)
+				}
+				shown, _ := w.driver.Render(batch[i], now)
+				if got, want := string(entries[0].Body), string(shown.Body); got != want {
+					t.Errorf("sent  %s\nshown %s", got, want)
+				}
+				if got, want := entries[0].ID, "projects/"+project+"/messages/"; !strings.HasPrefix(got, want) {
+					t.Errorf("id: got %q, want %s…", got, want)
+				}
+			}
+		})
 	}
 }
 

@@ -40,8 +40,8 @@ type Driver interface {
 	// live is counted from. n.Expires less than a second away is the caller's to filter.
 	Render(n *Notification, now time.Time) (Request, *Outcome)
 	// Sender returns the sender of a credential, opening its key on the first call; later calls return the same one.
-	// ErrUnknownCredential where the configuration has no such credential of this platform; other errors say what is
-	// wrong with its key, without quoting it.
+	// ErrUnknownCredential where the configuration has no such credential of this platform, or, of a keyless platform, no
+	// such app: it looks at no credential. Other errors say what is wrong with the key, without quoting it.
 	Sender(app, credential string) (Sender, error)
 	// Concurrency is how many notifications one credential can have under way at a time; more wait inside Send.
 	Concurrency() int
@@ -58,7 +58,8 @@ type Settings struct {
 	Apps  map[string]AppSettings
 	Now   func() time.Time // the clock; never nil
 	// Offline hands a record for the IM's gateway to im.offline under the device's key; done is called once, with nil
-	// when the record is durable. nil outside a running fleet: then nothing can be sent this way.
+	// when the record is durable, from any goroutine and perhaps before Offline returns. The end of ctx ends its wait for
+	// room. nil outside a running fleet: then nothing can be sent this way.
 	Offline func(ctx context.Context, app, user, device string, value []byte, done func(error))
 }
 
