@@ -35,6 +35,13 @@ func TestConformance(t *testing.T) {
 		{"claims are bounded", testClaimsAreBounded},
 		{"replay", testReplay},
 		{"devices are decided one by one", testDecideDevices},
+		{"row 18: receive options", testRow18ReceiveOptions},
+		{"row 18: do not disturb", testRow18DoNotDisturb},
+		{"row 18: do not disturb in summer", testRow18DoNotDisturbInSummer},
+		{"row 18: push off and sounds", testRow18PushOffAndSounds},
+		{"row 18: settings while queued", testRow18SettingsWhileQueued},
+		{"row 23: one reason each", testRow23OneReasonEach},
+		{"a device in the foreground silences the others", testAnyForeground},
 		{"binding", testBinding},
 		{"repeated events", testRepeatedEvents},
 		{"token moves", testTokenMoves},
@@ -99,12 +106,21 @@ func backends(t *testing.T) []backend {
 	if addr := os.Getenv("PUSHFLEET_TEST_REDIS"); addr != "" {
 		all = append(all, backend{name: "redis", client: dial(t, addr, testDB)})
 	}
-	if addr := os.Getenv("PUSHFLEET_TEST_REDIS_CLUSTER"); addr != "" {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, MaxRedirects: 3})
-		t.Cleanup(func() { client.Close() })
-		all = append(all, backend{name: "cluster", client: client, cluster: true})
+	if addrs := os.Getenv("PUSHFLEET_TEST_REDIS_CLUSTER"); addrs != "" {
+		all = append(all, backend{name: "cluster", client: dialCluster(t, addrs), cluster: true})
 	}
 	return all
+}
+
+// dialCluster connects to a real cluster as the product does.
+func dialCluster(t testing.TB, addrs string) redis.UniversalClient {
+	t.Helper()
+	r, err := Open(Config{Addrs: strings.Split(addrs, ",")}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r.client
 }
 
 // testDB keeps the suite away from whatever else uses the same real server.
