@@ -69,10 +69,9 @@ func refuse(msg *message.Message, apps map[string]Policy) error {
 	if _, known := apps[msg.App]; !known {
 		return &message.Invalid{Reason: push.ReasonUnknownApp, Field: "App", Problem: "is not configured"}
 	}
-	n := msg.Notification("en")
-	if len(n.Title)+len(n.Subtitle)+len(n.Ext)+len(n.Image)+len(n.Vendor) > fixedLimit {
+	if msg.Uncut() > fixedLimit {
 		return &message.Invalid{Reason: push.ReasonTooLarge, Field: "OfflinePushInfo",
-			Problem: "title, subtitle, ext, image and vendors' members are larger than any platform takes"}
+			Problem: "what is never cut, all but the text, is larger than any platform takes"}
 	}
 	return nil
 }

@@ -1,0 +1,141 @@
+package route
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+)
+
+// TestADeviceWithAServiceOfItsOwn: its service gets the message; FCM gets it too, later, where the device has it.
+func TestADeviceWithAServiceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	yes, token := true, "fcm-token"
+	withFCM := func(e *registry.DeviceEvent) { e.Platform, e.Token, e.Service = "fcm", &token, &yes }
+	for name, c := range map[string]struct {
+		change func(*registry.DeviceEvent)
+		policy Policy
+		want   []string
+	}{
+		"and FCM as its fallback": {withFCM, Policy{}, []string{
+			`push.service.normal phone "Alice:hello" badge 5`,
+			`push.fcm.retry.10s phone "Alice:hello" badge 5 purpose fallback in the first one's place in 10s`,
+			"event bob phone push background",
+		}},
+		"and more time to acknowledge": {withFCM, Policy{ServiceWait: 90 * time.Second}, []string{
+			`push.service.normal phone "Alice:hello" badge 5`,
+			`push.fcm.retry.1m phone "Alice:hello" badge 5 purpose fallback in the first one's place in 1m30s`,
+			"event bob phone push background",
+		}},
+		"and nothing else": {func(e *registry.DeviceEvent) { e.Platform = "service" }, Policy{}, []string{
+			`push.service.normal phone "Alice:hello" badge 5`, "event bob phone push background",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(cfg *Config) { cfg.Apps = map[string]Policy{"demo": c.policy} })
+			r.phone(t, "bob", "phone", 4, c.change)
+			r.route.Handle(t.Context(), []*stream.Record{r.record(0, toBob)})
+			if !slices.Equal(r.lines, c.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(r.lines, "\n"), strings.Join(c.want, "\n"))
+			}
+			n, err := stream.DecodeNotification(r.sent[0].Value)
+			if err != nil || n.Token == token || len(r.sent) > 1 && n.Credential != "" {
+				t.Errorf("the service's record holds the fallback's token or credential %q, %v", n.Credential, err)
+			}
+		})
+	}
+}
+
+func TestACallRingsWhereTheDeviceTakesCalls(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	voip := tokenOf("calls")
+	r.phone(t, "bob", "phone", 4, func(e *registry.DeviceEvent) { e.VoIPToken = &voip })
+	r.device(t, "bob", "tablet", 4)
+	call := strings.Replace(toBob, "{", `{"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, 1)
+	r.route.Handle(t.Context(), []*stream.Record{r.record(0, call)})
+	want := []string{
+		`push.apns.urgent phone "Alice:hello" badge 5 type voip`, "event bob phone push background",
+		`push.apns.urgent tablet "Alice:hello" badge 5`, "event bob tablet push background",
+	}
+	if !slices.Equal(r.lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(r.lines, "\n"), strings.Join(want, "\n"))
+	}
+	for i, want := range []struct{ token, interruption string }{{voip, ""}, {tokenOf("bobtablet"), "time-sensitive"}} {
+		if n, err := stream.DecodeNotification(r.sent[i].Value); err != nil || n.Token != want.token || n.Interruption != want.interruption {
+			t.Errorf("%s: another token, or interruption %q, %v", n.Device, n.Interruption, err)
+		}
+	}
+}
+
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		more string
+		want push.Lane
+	}{
+		"a message":   {``, push.LaneNormal},
+		"High":        {`"MsgPriority":"High",`, push.LaneNormal},
+		"Low":         {`"MsgPriority":"Low",`, push.LaneBulk},
+		"a call":      {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, push.LaneUrgent},
+		"a High call": {`"MsgPriority":"High","OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, push.LaneUrgent},
+		"a sync":      {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"background"}},`, push.LaneNormal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.device(t, "bob", "phone", 4)
+			r.route.Handle(t.Context(), []*stream.Record{r.record(0, strings.Replace(toBob, "{", "{"+c.more, 1))})
+			if want := "push.apns." + string(c.want); r.sent[0].Topic != want {
+				t.Errorf("%s, want %s", r.sent[0].Topic, want)
+			}
+			if meta, err := stream.ParseMeta(r.sent[0].Headers); err != nil || meta.Lane != c.want {
+				t.Errorf("header %s, %v", meta.Lane, err)
+			}
+		})
+	}
+}
+
+// TestAnAppAboveItsRateYieldsToTheOthers: what one app sends beyond its rate waits in bulk, call or not; another app's
+// pushes keep their lane, and so do its own a second later.
+func TestAnAppAboveItsRateYieldsToTheOthers(t *testing.T) {
+	t.Parallel()
+	now := clock
+	r := newRig(t, func(cfg *Config) {
+		cfg.Apps = map[string]Policy{"demo": {Rate: 2}, "other": {}}
+		cfg.Now = func() time.Time { return now }
+	})
+	r.device(t, "bob", "phone", 0)
+	token := tokenOf("other")
+	r.phone(t, "bob", "phone", 0, func(e *registry.DeviceEvent) { e.App, e.Token = "other", &token })
+	background := registry.DeviceEvent{App: "other", User: "bob", Device: "phone", Event: registry.EventBackground, EventTime: clock}
+	if _, err := r.reg.Apply(t.Context(), []registry.DeviceEvent{background}); err != nil {
+		t.Fatal(err)
+	}
+	number := 0
+	send := func(app, more string) string {
+		t.Helper()
+		number++
+		value := fmt.Sprintf(`{%s"App":%q,"From_Account":"alice","To_Account":"bob","MsgSeq":%d,"MsgRandom":1,%s}`, more, app, number, text)
+		r.route.Handle(t.Context(), []*stream.Record{r.record(int64(number), value)})
+		_, lane, _ := strings.Cut(r.sent[number-1].Topic, "push.apns.")
+		return lane
+	}
+	var got []string
+	for range 3 {
+		got = append(got, send("demo", ""), send("other", ""))
+	}
+	got = append(got, send("demo", `"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`))
+	now = clock.Add(time.Second)
+	got = append(got, send("demo", `"MsgPriority":"Low",`), send("demo", ""), send("demo", ""), send("demo", ""))
+	want := []string{"normal", "normal", "normal", "normal", "bulk", "normal", "bulk", "bulk", "normal", "normal", "bulk"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
