@@ -32,7 +32,7 @@ func parseAndRender(t testing.TB, value []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := m.Render(message.View{Platform: "apns", Language: "en"}); n.Body == "" {
+	if n := m.Render(iphone("en")); n.Body == "" {
 		t.Fatal("no text")
 	}
 }
@@ -51,18 +51,6 @@ func BenchmarkParseRender(b *testing.B) {
 				b.ReportMetric(limitAllocs, "limit-allocs/op")
 			}
 		})
-	}
-}
-
-// TestAllocationsOfOneTextMessage holds the limit wherever the tests run; time is the benchmark's to show.
-func TestAllocationsOfOneTextMessage(t *testing.T) {
-	values := variants(oneToOne)
-	for _, value := range values {
-		parseAndRender(t, value)
-	}
-	i := 0
-	if n := testing.AllocsPerRun(len(values), func() { parseAndRender(t, values[i%len(values)]); i++ }); n > limitAllocs {
-		t.Errorf("%v allocations, limit %d", n, limitAllocs)
 	}
 }
 

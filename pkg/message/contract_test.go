@@ -32,6 +32,9 @@ func parse(t *testing.T, value string) *message.Message {
 	return m
 }
 
+// iphone is an Apple device that says nothing else.
+func iphone(lang string) message.View { return message.View{Platform: "apns", Language: lang} }
+
 func TestOneToOneExample(t *testing.T) {
 	t.Parallel()
 	m := parse(t, oneToOne)
@@ -46,7 +49,7 @@ func TestOneToOneExample(t *testing.T) {
 		Body: "Alice:hello", Ext: `{"page":"chat"}`, Thread: "c2c:alice", Badge: push.NoBadge, Sound: "ding.caf",
 		Expires: time.Unix(1790604800, 0), Received: recordTime,
 	}
-	if diff := cmp.Diff(want, m.Notification("en")); diff != "" {
+	if diff := cmp.Diff(want, m.Render(iphone("en"))); diff != "" {
 		t.Errorf("Notification (-want +got):\n%s", diff)
 	}
 	if reason := m.Filter(recordTime, time.Hour); reason != "" || !m.Counts() {
@@ -65,7 +68,7 @@ func TestGroupExample(t *testing.T) {
 		Body: "Ali(Team):look [Face]", Thread: "group:team", Badge: push.NoBadge,
 		Expires: time.Unix(1790604801, 0), Received: recordTime,
 	}
-	if diff := cmp.Diff(want, m.Notification("en")); diff != "" {
+	if diff := cmp.Diff(want, m.Render(iphone("en"))); diff != "" {
 		t.Errorf("Notification (-want +got):\n%s", diff)
 	}
 }
@@ -122,7 +125,7 @@ func TestDefaultApp(t *testing.T) {
 	t.Parallel()
 	for _, app := range []string{`"App":"",`, `"App":null,`, ``} {
 		m := parse(t, `{`+app+`"From_Account":"a","To_Account":"b","MsgBody":[]}`)
-		if n := m.Notification(""); m.App != "standard" || n.App != "standard" {
+		if n := m.Render(iphone("")); m.App != "standard" || n.App != "standard" {
 			t.Errorf("%s: App %q, notification's %q", app, m.App, n.App)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-// Honour PushFlag, OnlineOnlyFlag and MsgLifeTime; drop pushes past their message's lifetime.
+// Honor PushFlag, OnlineOnlyFlag and MsgLifeTime; drop pushes past their message's lifetime.
 func TestRows13And21WhatIsNotPushed(t *testing.T) {
 	t.Parallel()
 	const noText = `"MsgBody":[]`
@@ -80,10 +80,10 @@ func TestTimes(t *testing.T) {
 		"beyond all clock": {`,"MsgTimeStamp":99999999999999999999`, second, second + 604800},
 	} {
 		m := parse(t, `{"From_Account":"a","To_Account":"b","MsgBody":[]`+c.more+`}`)
-		if m.Time.Unix() != c.time || m.Expires.Unix() != c.expires || !m.Notification("").Expires.Equal(m.Expires) {
+		if m.Time.Unix() != c.time || m.Expires.Unix() != c.expires || !m.Render(iphone("")).Expires.Equal(m.Expires) {
 			t.Errorf("%s: Time %d, Expires %d", name, m.Time.Unix(), m.Expires.Unix())
 		}
-		if m.RecordTime != recordTime || m.Notification("").Received != recordTime {
+		if m.RecordTime != recordTime || m.Render(iphone("")).Received != recordTime {
 			t.Errorf("%s: RecordTime %v", name, m.RecordTime)
 		}
 	}

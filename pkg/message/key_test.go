@@ -34,7 +34,7 @@ func TestKey(t *testing.T) {
 			if got := m.Key; got != c.want {
 				t.Errorf("Key %s, want %s", got, c.want)
 			}
-			if got := m.Notification("").MsgKey; got != c.want {
+			if got := m.Render(iphone("")).MsgKey; got != c.want {
 				t.Errorf("notification's key %s, want %s", got, c.want)
 			}
 		})

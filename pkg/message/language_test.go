@@ -32,7 +32,7 @@ func TestRow8Languages(t *testing.T) {
 		japanese:    {"ja", "ja-JP", "JA_jp"},
 	} {
 		for _, tag := range tags {
-			if got := parse(t, everyWord).Notification(tag).Body; got != text {
+			if got := parse(t, everyWord).Render(iphone(tag)).Body; got != text {
 				t.Errorf("%q: %s, want %s", tag, got, text)
 			}
 			for _, record := range []string{everyWord, oneToOne} { // with words of its own and without
@@ -60,7 +60,7 @@ func TestLanguagesOfOneMessage(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for _, tag := range tags {
-				if got, want := m.Notification(tag).Body, parse(t, everyWord).Notification(tag).Body; got != want {
+				if got, want := m.Render(iphone(tag)).Body, parse(t, everyWord).Render(iphone(tag)).Body; got != want {
 					t.Errorf("%q: %s, want %s", tag, got, want)
 				}
 			}
@@ -71,8 +71,8 @@ func TestLanguagesOfOneMessage(t *testing.T) {
 
 func TestTextIsRenderedOncePerLanguage(t *testing.T) {
 	m := parse(t, everyWord)
-	m.Notification("zh-Hans-CN")
-	if n := testing.AllocsPerRun(100, func() { m.Notification("zh-Hans-CN") }); n != 0 {
+	m.Render(iphone("zh-Hans-CN"))
+	if n := testing.AllocsPerRun(100, func() { m.Render(iphone("zh-Hans-CN")) }); n != 0 {
 		t.Errorf("%v allocations for a further device of a known language", n)
 	}
 }

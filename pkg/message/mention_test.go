@@ -20,7 +20,7 @@ func TestRow18Mentions(t *testing.T) {
 		"everybody, an account beside":  {team, `[{"GroupAtAllFlag":1,"GroupAt_Account":"bob"}]`, true, true, true},
 		"another flag is not everybody": {team, `[{"GroupAtAllFlag":2,"GroupAt_Account":"bob"}]`, true, false, false},
 		"an empty account is none":      {team, `[{"GroupAtAllFlag":0,"GroupAt_Account":""}]`, false, false, false},
-		"an entry is not its neighbour": {team, `[{"GroupAt_Account":"bob"},{}]`, true, false, false},
+		"an entry is not the next one":  {team, `[{"GroupAt_Account":"bob"},{}]`, true, false, false},
 		"an entry that is null":         {team, `[null,{"GroupAt_Account":"bob"}]`, true, false, false},
 		"unknown members":               {team, `[{"GroupAt_Account":"bob","New":[1]}]`, true, false, false},
 		"one-to-one mentions nobody":    {alice, `[{"GroupAtAllFlag":1},{"GroupAt_Account":"bob"}]`, false, false, false},
@@ -41,7 +41,7 @@ func TestRow18Mentions(t *testing.T) {
 	}
 }
 
-// WithMuteNotifications honours the receiver's mute; without it a one-to-one message ignores it. In a group the receive
+// WithMuteNotifications honors the receiver's mute; without it a one-to-one message ignores it. In a group the receive
 // option always counts. The option is that for the sender's conversation, or the group's.
 func TestRow18ReceiveOption(t *testing.T) {
 	t.Parallel()

@@ -62,12 +62,9 @@ func (m *Message) Render(v View) push.Notification {
 	return n
 }
 
-// Notification is [Message.Render] for an Apple device of that language.
-func (m *Message) Notification(lang string) push.Notification {
-	return m.Render(View{Platform: apple, Language: lang})
-}
-
-// NotificationFor is [Message.Render] for a device of any platform.
-func (m *Message) NotificationFor(platform push.Platform, lang string) push.Notification {
-	return m.Render(View{Platform: platform, Language: lang})
+// Uncut is how many bytes of the message's notifications no platform may cut, at most: everything but the body.
+func (m *Message) Uncut() int {
+	n := &m.template
+	return max(len(n.Title), len(m.appleTitle)) + len(n.Subtitle) + len(n.Ext) + len(n.Image) +
+		len(n.Sound) + len(n.AndroidSound) + len(n.Channel) + len(n.Vendor)
 }

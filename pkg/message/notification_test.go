@@ -142,3 +142,24 @@ func TestVendorsMembersOfAPrivateMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestUncut: everything but the body, with the longer of two titles.
+func TestUncut(t *testing.T) {
+	t.Parallel()
+	const ten = "0123456789"
+	for name, c := range map[string]struct {
+		info string
+		want int
+	}{
+		"a text alone":  {`{}`, 0},
+		"Desc is cut":   {`{"Desc":"` + ten + `"}`, 0},
+		"a title":       {`{"Title":"` + ten + `"}`, 10},
+		"Apple's title": {`{"Title":"x","ApnsInfo":{"Title":"` + ten + `"}}`, 10},
+		"all of it": {`{"Title":"` + ten + `","Ext":"` + ten + `","AndroidInfo":{"Sound":"` + ten + `","GoogleChannelID":"` + ten + `","X":1234},
+			"ApnsInfo":{"SubTitle":"` + ten + `","Image":"` + ten + `","Sound":"` + ten + `"}}`, 80},
+	} {
+		if got := parse(t, row{who: alice, body: hello, more: `"OfflinePushInfo":` + c.info}.record()).Uncut(); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}

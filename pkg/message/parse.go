@@ -168,7 +168,7 @@ func (m *Message) address(to *accounts) error {
 // classify fills what decides who gets a push, of which type and how soon.
 func (m *Message) classify(r *record) error {
 	m.priority = r.Priority
-	m.ignoresOption = m.Group == "" && !r.Control.honoursMute
+	m.ignoresOption = m.Group == "" && !r.Control.honorsMute
 	if m.Group != "" {
 		m.mentionsAll, m.mentioned = r.Mentions.everybody, r.Mentions.accounts
 		slices.Sort(m.mentioned)

@@ -56,7 +56,7 @@ func check(t *testing.T, rows []row) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			m := parse(t, r.record())
-			got := show(m.Render(message.View{Platform: "apns", Language: "en"}), m.Counts())
+			got := show(m.Render(iphone("en")), m.Counts())
 			if diff := cmp.Diff(r.want, got, cmp.AllowUnexported(shown{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -197,7 +197,7 @@ func TestRow12OfflinePushInfoOverrides(t *testing.T) {
 	})
 }
 
-// Honour BadgeMode; SendMsgControl NoUnread is its counterpart in the message.
+// Honor BadgeMode; SendMsgControl NoUnread is its counterpart in the message.
 func TestRow13WhatCounts(t *testing.T) {
 	t.Parallel()
 	check(t, []row{

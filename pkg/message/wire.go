@@ -82,8 +82,8 @@ func (a *accounts) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 // controls is SendMsgControl, of which only what a push needs is kept.
 type controls struct {
-	noUnread    bool // the message does not count
-	honoursMute bool // WithMuteNotifications
+	noUnread   bool // the message does not count
+	honorsMute bool // WithMuteNotifications
 
 	current string // reused
 }
@@ -93,7 +93,7 @@ func (c *controls) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return readArray(dec, func() error {
 		err := json.UnmarshalDecode(dec, &c.current)
 		c.noUnread = c.noUnread || c.current == "NoUnread"
-		c.honoursMute = c.honoursMute || c.current == "WithMuteNotifications"
+		c.honorsMute = c.honorsMute || c.current == "WithMuteNotifications"
 		return err
 	})
 }
