@@ -13,7 +13,11 @@ const maxRecord = 64 << 10
 // record is what the gateway gets of n. Each member is present only where it is set. false = too large however short
 // the body gets.
 func record(n *push.Notification) ([]byte, bool) {
-	return payload.Fit(maxRecord, n.Body, func(body string) []byte { return render(n, body) })
+	body := n.Body
+	if n.Type == push.TypeBackground {
+		body = ""
+	}
+	return payload.Fit(maxRecord, body, func(body string) []byte { return render(n, body) })
 }
 
 func render(n *push.Notification, body string) []byte {
