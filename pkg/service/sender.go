@@ -39,14 +39,12 @@ func (s *sender) Send(ctx context.Context, batch []*push.Notification, report fu
 		reported[a.i] = true
 		report(a.i, a.outcome)
 	}
-	for range batch {
+	for left := len(batch); left > 0 && ctx.Err() == nil; left-- {
 		select {
 		case a := <-answers:
 			take(a)
-			continue
 		case <-ctx.Done():
 		}
-		break
 	}
 	handing.Wait()
 	for len(answers) > 0 {
