@@ -43,9 +43,10 @@ func nothing(p *phone, why string) shown {
 
 // entry is a request that a provider got.
 type entry struct {
-	Platform string          `json:"platform"`
-	Body     json.RawMessage `json:"body"`
-	Status   int             `json:"status"`
+	Platform string            `json:"platform"`
+	Headers  map[string]string `json:"headers"`
+	Body     json.RawMessage   `json:"body"`
+	Status   int               `json:"status"`
 }
 
 func (e entry) accepted() bool { return e.Status == http.StatusOK }
@@ -83,9 +84,12 @@ func (e entry) read(p *phone) (shown, string, error) {
 	return shown{p.device, text, badge, body.APS.Sound, body.Ext}, body.MsgKey, err
 }
 
-// alertText reads an alert, which is a string, or an object where there is more than a body.
+// alertText reads an alert: a string, or an object where there is more than a body, or nothing in the background.
 func alertText(alert json.RawMessage) (string, error) {
-	if len(alert) == 0 || alert[0] != '{' {
+	if len(alert) == 0 {
+		return "", nil
+	}
+	if alert[0] != '{' {
 		var text string
 		err := json.Unmarshal(alert, &text)
 		return text, err

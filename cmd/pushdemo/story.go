@@ -26,6 +26,8 @@ type story struct {
 
 	bobsIPhone, bobsPixel    *phone
 	carolsIPhone, carolsIPad *phone
+	davesIPhone, davesIPad   *phone
+	erinsPixel               *phone
 	sent                     int            // messages so far
 	recipients               map[key]*phone // whoever got a notification, for the last step
 	topics                   stream.Topics
@@ -57,7 +59,8 @@ func newStory(ready dev.Ready, out io.Writer) (*story, error) {
 	}
 	s := &story{client: api, out: out, begin: time.Now(), recipients: make(map[key]*phone),
 		bobsIPhone: iphone("bob", "bob-iphone"), bobsPixel: android("bob", "bob-pixel"),
-		carolsIPhone: iphone("carol", "carol-iphone"), carolsIPad: iphone("carol", "carol-ipad")}
+		carolsIPhone: iphone("carol", "carol-iphone"), carolsIPad: iphone("carol", "carol-ipad"),
+		davesIPhone: iphone("dave", "dave-iphone"), davesIPad: iphone("dave", "dave-ipad"), erinsPixel: android("erin", "erin-pixel")}
 	s.cluster = stream.OpenCluster(stream.ClusterConfig{Brokers: []string{ready.Kafka}, ClientID: "pushdemo"})
 	s.letters = operate.NewDeadLetters(s.cluster, s.topics, fleet.Names())
 	return s, nil
@@ -157,7 +160,8 @@ func (s *story) expect(ctx context.Context, sc *scene, message string, expectati
 	return nil
 }
 
-// screens returns what the phone shows of a message: one screen for each request that its provider accepted.
+// screens returns what the phone shows of a message: one screen for each request that its provider accepted and that
+// shows anything.
 func (s *story) screens(ctx context.Context, p *phone, message string) ([]shown, error) {
 	requests, err := s.requests(ctx, p, message)
 	var screens []shown
@@ -169,7 +173,9 @@ func (s *story) screens(ctx context.Context, p *phone, message string) ([]shown,
 		if err != nil {
 			return nil, err
 		}
-		screens = append(screens, screen)
+		if screen.text != "" {
+			screens = append(screens, screen)
+		}
 	}
 	return screens, err
 }
