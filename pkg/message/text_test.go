@@ -203,7 +203,7 @@ func TestRow13WhatCounts(t *testing.T) {
 	check(t, []row{
 		{"BadgeMode 1 does not count", alice, hello, `"OfflinePushInfo":{"ApnsInfo":{"BadgeMode":1}}`, shown{body: "Alice:hello", silentBadge: true}},
 		{"BadgeMode 0 counts", alice, hello, `"OfflinePushInfo":{"ApnsInfo":{"BadgeMode":0}}`, shown{body: "Alice:hello"}},
-		{"NoUnread does not count", alice, hello, `"SendMsgControl":["NoLastMsg","NoUnread"]`, shown{body: "Alice:hello", silentBadge: true}},
+		{"NoUnread does not count", alice, hello, `"SendMsgControl":["NoLastMsg","NoUnread","WithMuteNotifications"]`, shown{body: "Alice:hello", silentBadge: true}},
 		{"other controls do", alice, hello, `"SendMsgControl":["WithMuteNotifications","NoSuchThing"]`, shown{body: "Alice:hello"}},
 	})
 }
