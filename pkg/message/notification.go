@@ -32,6 +32,9 @@ func (m *Message) Render(v View) push.Notification {
 		n.Purpose = push.PurposeRecall
 		n.Expires = m.Time.Add(maxLifeTime)
 	}
+	if v.Private || v.Recalled {
+		n.Subtitle, n.Image, n.Mutable, n.Vendor = "", "", m.mutable, m.vendor.withoutContent()
+	}
 	if n.Type == push.TypeBackground {
 		return n
 	}
@@ -43,9 +46,6 @@ func (m *Message) Render(v View) push.Notification {
 		n.Title = cmp.Or(m.appleTitle, n.Title)
 	}
 	n.Sound, n.AndroidSound = cmp.Or(n.Sound, v.Sound), cmp.Or(n.AndroidSound, v.Sound)
-	if v.Private || v.Recalled {
-		n.Subtitle, n.Image, n.Mutable, n.Vendor = "", "", m.mutable, m.vendor.withoutContent()
-	}
 	if v.Private {
 		n.Title = ""
 	}

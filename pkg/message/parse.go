@@ -228,7 +228,7 @@ func (m *Message) present(r *record) {
 	}
 	if n.Type == push.TypeBackground {
 		n.Title, n.Subtitle, n.Image, n.Sound, n.AndroidSound, n.Channel, n.Interruption = "", "", "", "", "", "", ""
-		n.Mutable = false
+		n.Mutable, m.mutable = false, false
 	}
 	m.alert.setText(text)
 }

@@ -59,8 +59,11 @@ func TestBackgroundMessage(t *testing.T) {
 	t.Parallel()
 	m := parse(t, row{who: alice, body: noDesc, more: `"SendMsgControl":[],"OfflinePushInfo":{"Title":"T","Desc":"d","Ext":"e",` +
 		`"AndroidInfo":{"Sound":"a","GoogleChannelID":"c","New":1},"ApnsInfo":{"PushType":"background","Sound":"s","Title":"a","SubTitle":"b","Image":"i","MutableContent":1}}`}.record())
-	for _, v := range []message.View{{Platform: "apns", Sound: "u.caf"}, {Platform: "fcm", Sound: "u.caf", Private: true}} {
-		want := push.Notification{App: "standard", MsgKey: m.Key, Type: push.TypeBackground, Ext: "e", Vendor: `{"New":1}`,
+	for v, vendor := range map[message.View]string{
+		{Platform: "apns", Sound: "u.caf"}:               `{"New":1}`,
+		{Platform: "fcm", Sound: "u.caf", Private: true}: ``,
+	} {
+		want := push.Notification{App: "standard", MsgKey: m.Key, Type: push.TypeBackground, Ext: "e", Vendor: vendor,
 			Thread: "c2c:alice", Badge: push.NoBadge, Expires: m.Expires, Received: recordTime}
 		if diff := cmp.Diff(want, m.Render(v)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", v.Platform, diff)
