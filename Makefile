@@ -28,7 +28,7 @@ race: ## the same with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 .PHONY: integration
-integration: ## run the tests on a real Kafka and a real Redis, started and stopped here
+integration: ## run the tests on a real Kafka, a real Redis and a Redis Cluster, started and stopped here
 	scripts/integration
 
 .PHONY: demo

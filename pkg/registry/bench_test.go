@@ -11,8 +11,8 @@ import (
 
 const benchUsers, benchBatch = 5000, 500
 
-// benchRegistry holds users with one phone in the background each, on the real server where one is named.
-func benchRegistry(b *testing.B) *Registry {
+// benchServer is an empty registry, on the real server where one is named.
+func benchServer(b *testing.B) *Registry {
 	addr := os.Getenv("PUSHFLEET_TEST_REDIS")
 	db := testDB + 1
 	if addr == "" {
@@ -24,6 +24,12 @@ func benchRegistry(b *testing.B) *Registry {
 	if err := r.Complete(b.Context()); err != nil {
 		b.Fatal(err)
 	}
+	return r
+}
+
+// benchRegistry holds users with one phone in the background each.
+func benchRegistry(b *testing.B) *Registry {
+	r := benchServer(b)
 	var events []DeviceEvent
 	for i := range benchUsers {
 		user, device := benchUser(i)

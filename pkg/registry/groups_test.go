@@ -66,7 +66,7 @@ func testEverybodyExactlyOnce(t *testing.T, f *fixture) {
 	reader := f.meddled(func() {
 		trips++
 		var batch []Membership
-		for range random.IntN(120) {
+		for range random.IntN(250) {
 			now++
 			if random.IntN(4) > 0 || len(present) == 0 {
 				batch = append(batch, f.join(newcomer(), now))
