@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"time"
+	_ "time/tzdata" // quiet hours in any time zone, where the host knows none
 
 	"github.com/spf13/cobra"
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"time"
+	_ "time/tzdata" // quiet hours in any time zone, where the host knows none
 
 	"github.com/spf13/cobra"
 

@@ -10,7 +10,8 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-func testBinding(t *testing.T, f *fixture) {
+// "Store, replace and clear device bindings: user, device, platform, token, certificate id, language."
+func testRow1Bindings(t *testing.T, f *fixture) {
 	language := "ja"
 	fcm := func(e *DeviceEvent) { e.Platform = "fcm" }
 	bound := func(token, credential, language string, platform push.Platform, version int64, out bool, seconds float64) []State {
@@ -165,7 +166,8 @@ func testTokenOfAnotherApp(t *testing.T, f *fixture) {
 	}
 }
 
-func testTokenRejected(t *testing.T, f *fixture) {
+// "Forget tokens the provider rejects": that version of the binding and no other.
+func testRow20RejectedToken(t *testing.T, f *fixture) {
 	login := f.event(EventLogin, 10, token("aa"))
 	f.apply(login)
 	for _, step := range []struct {

@@ -10,8 +10,10 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-// Every row starts with a login at 0 s, so that there is a binding with a token.
-func testPresence(t *testing.T, f *fixture) {
+// "Tell apart connected-foreground, connected-background, disconnected or killed, logged out, kicked", stop in the
+// foreground (row 3), and "keep pushing to killed apps until logout, kick, or the activity limit" (row 5). Every row starts
+// with a login at 0 s, so that there is a binding with a token.
+func testRow4Presence(t *testing.T, f *fixture) {
 	type events = []DeviceEvent
 	const day = 24 * 3600
 	for i, row := range []struct {
@@ -158,7 +160,8 @@ func testBadge(t *testing.T, f *fixture) {
 	}
 }
 
-func testUnread(t *testing.T, f *fixture) {
+// "Take background reports with an unread count; keep per-device state and badge base": the newest report is the base.
+func testRow2Unread(t *testing.T, f *fixture) {
 	f.apply(f.event(EventLogin, 0, token("aa")), f.event(EventBackground, 5, unread(4)))
 	f.now = at(10)
 	steps := []struct {
@@ -178,6 +181,53 @@ func testUnread(t *testing.T, f *fixture) {
 		if d.Badge != step.want || !d.Push {
 			t.Errorf("step %d: badge %d, push %t, want %d", i, d.Badge, d.Push, step.want)
 		}
+	}
+}
+
+// "Take background reports with an unread count; keep per-device state and badge base": the report is the number up to its
+// time; what was counted after that stays on top, however late or often the report comes.
+func testRow2AnUnreadReportKeepsWhatCameAfterIt(t *testing.T, f *fixture) {
+	f.apply(f.event(EventLogin, 0, token("aa")), f.event(EventBackground, 5),
+		f.event(EventLogin, 0, token("bb"), of("bob", "tablet")), f.event(EventBackground, 5, of("bob", "tablet")))
+	f.now = at(100)
+	for _, seconds := range []float64{10, 20, 30} {
+		f.decide(f.message(func(q *DecideRequest) { q.RecordTime = at(seconds) }))
+	}
+	badges := func() [2]int {
+		devices, err := f.Devices(t.Context(), f.app, "bob")
+		if err != nil || len(devices) != 2 {
+			t.Fatalf("devices: %v, %v", devices, err)
+		}
+		return [2]int{devices[0].Badge, devices[1].Badge}
+	}
+	report := f.event(EventBackground, 20, unread(7))
+	for _, step := range []struct {
+		name   string
+		events []DeviceEvent
+		want   [2]int // phone, tablet
+	}{
+		{"three messages", nil, [2]int{3, 3}},
+		{"a report of the time of the second", []DeviceEvent{report}, [2]int{8, 3}},
+		{"the same again", []DeviceEvent{report, report}, [2]int{8, 3}},
+		{"an older one", []DeviceEvent{f.event(EventBackground, 19, unread(50))}, [2]int{8, 3}},
+		{"another of the same time", []DeviceEvent{f.event(EventBackground, 20, unread(1))}, [2]int{2, 3}},
+		{"presence alone", []DeviceEvent{f.event(EventHeartbeat, 25, state(StateBackground))}, [2]int{2, 3}},
+		{"all read in the foreground", []DeviceEvent{f.event(EventForeground, 40, unread(0))}, [2]int{0, 3}},
+		{"the tablet's own report", []DeviceEvent{f.event(EventBackground, 29, unread(5), of("bob", "tablet"))}, [2]int{0, 6}},
+	} {
+		f.apply(step.events...)
+		if got := badges(); got != step.want {
+			t.Errorf("%s: %v, want %v", step.name, got, step.want)
+		}
+	}
+	// Logged out, a device counts nothing that could come back with its next report.
+	f.apply(f.event(EventLogout, 50, of("bob", "tablet")), f.event(EventLogin, 51, token("bb"), of("bob", "tablet")),
+		f.event(EventBackground, 28, unread(0), of("bob", "tablet")), f.event(EventBackground, 60, unread(2), of("bob", "tablet")))
+	if got := badges(); got != [2]int{0, 2} {
+		t.Errorf("after a logout: %v", got)
+	}
+	if n := f.client.Exists(t.Context(), badgePrefix(userTag(f.app, "bob"))+"tablet").Val(); n != 0 {
+		t.Error("a logged-out device keeps its counted messages")
 	}
 }
 

@@ -7,14 +7,12 @@ if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then return 'E' end
 local concerned, at, most = '', tonumber(ARGV[1]), tonumber(ARGV[12])
 
 local known = {string.match(redis.call('HGET', KEYS[1], '') or NO_SETTINGS, GENERAL)}
-local given = {ARGV[1]}
-for i = 2, 11 do
-  if ARGV[i] ~= '\31' then given[i] = ARGV[i] end
-end
-if next(given, 1) and (known[1] == '' or at >= tonumber(known[1])) then
-  concerned = '1'
-  for i, value in pairs(given) do known[i] = value end
-  redis.call('HSET', KEYS[1], '', table.concat(known, '\31'))
+if known[1] == '' or at >= tonumber(known[1]) then
+  for i = 2, 11 do
+    if ARGV[i] ~= '\31' then known[i], concerned = ARGV[i], '1' end
+  end
+  known[1] = ARGV[1]
+  if concerned ~= '' then redis.call('HSET', KEYS[1], '', table.concat(known, '\31')) end
 end
 
 local function set_at(packed) return tonumber(string.match(packed, '\31(%d+)$')) end
