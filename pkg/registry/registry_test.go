@@ -200,7 +200,9 @@ func TestEmptyRedisDecidesNothing(t *testing.T) {
 	}
 }
 
-func TestOneScriptPerRecipientInOneTrip(t *testing.T) {
+// One command per recipient and per notification, all in one trip, whatever the user wants and however many devices
+// count; a batch looks once at each message's recalls.
+func TestOneScriptPerRecipient(t *testing.T) {
 	t.Parallel()
 	client := dial(t, serve(t), 0)
 	f := newFixture(t, newRegistry(client, true, Options{}))
@@ -209,14 +211,27 @@ func TestOneScriptPerRecipientInOneTrip(t *testing.T) {
 	}
 	var events []DeviceEvent
 	var messages []DecideRequest
-	var requests []AdmitRequest
+	var requests, ofOneMessage []AdmitRequest
 	var marks []Mark
 	for i := range 100 {
 		user := fmt.Sprint("user", i)
-		events = append(events, f.event(EventLogin, 0, of(user, "phone"), token(user)), f.event(EventBackground, 5, of(user, "phone")))
-		messages = append(messages, f.message(func(q *DecideRequest) { q.User = user }))
+		for _, device := range []string{"phone", "pad"} {
+			events = append(events, f.event(EventLogin, 0, of(user, device), token(user+device)), f.event(EventBackground, 5, of(user, device)))
+		}
+		messages = append(messages, f.message(func(q *DecideRequest) {
+			q.User, q.Conversation, q.Group, q.AnyForeground = user, "group:team", true, i%2 == 0
+		}))
 		requests = append(requests, f.request("1", func(q *AdmitRequest) { q.User = user }))
+		ofOneMessage = append(ofOneMessage, f.request("2", func(q *AdmitRequest) {
+			q.User, q.Message = user, MessageRef{App: f.app, Key: fmt.Sprint("group:team:", i%2)}
+		}))
 		marks = append(marks, Mark{App: f.app, User: user, ID: "1", Owner: "me", State: MarkDone})
+		if i%4 == 0 {
+			option := map[string]any{"group:team": "3" + unit + "1"}
+			if err := client.HSet(t.Context(), settingsKey(userTag(f.app, user)), option).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	f.apply(events...)
 	f.decide(f.message())
@@ -226,16 +241,22 @@ func TestOneScriptPerRecipientInOneTrip(t *testing.T) {
 	}
 	sent := &checker{t: t, strict: true}
 	client.AddHook(sent)
-	for what, do := range map[string]func(){
-		"decide": func() { f.decide(messages...) },
-		"admit":  func() { f.admit(requests...) },
-		"settle": func() { f.Settle(t.Context(), marks) },
+	for _, row := range []struct {
+		what  string
+		do    func()
+		calls int64
+	}{
+		{"decide", func() { f.decide(messages...) }, 100},
+		{"decide again", func() { f.decide(messages...) }, 100},
+		{"admit", func() { f.admit(requests...) }, 100},
+		{"admit what two messages give", func() { f.admit(ofOneMessage...) }, 102},
+		{"settle", func() { f.Settle(t.Context(), marks) }, 100},
 	} {
 		sent.calls.Store(0)
 		sent.trips.Store(0)
-		do()
-		if calls, trips := sent.calls.Load(), sent.trips.Load(); calls != 100 || trips != 1 {
-			t.Errorf("%s of 100: %d commands in %d trips", what, calls, trips)
+		row.do()
+		if calls, trips := sent.calls.Load(), sent.trips.Load(); calls != row.calls || trips != 1 {
+			t.Errorf("%s of 100: %d commands in %d trips, want %d in one", row.what, calls, trips, row.calls)
 		}
 	}
 }

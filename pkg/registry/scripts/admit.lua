@@ -45,6 +45,7 @@ if purpose == 'recall' or purpose == 'fallback' then
     if refused then return filtered(reason) end
   else
     if not state or state == 'x' or refused then return filtered('c') end
+    if state == 'a' and ARGV[11] ~= 'service' then return filtered('s') end -- no fallback was shown
     if state == 'l' and now < tonumber(ends) then return string.format('L%d', tonumber(ends) - now) end
   end
 end
