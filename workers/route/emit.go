@@ -70,9 +70,13 @@ func (r *Route) push(ctx context.Context, j *job, t target) {
 	meta.Traceparent = string(traceparent)
 	r.publish(ctx, j, r.cfg.Topics.Work(n.Platform, meta.Lane), n, meta)
 	if f := j.fallback(t, n); f != nil && r.cfg.Platforms[f.Platform] {
-		wait := j.policy.wait()
-		meta.ID, meta.NotBefore = f.ID, now.Add(wait)
-		r.publish(ctx, j, r.cfg.Topics.Retry(f.Platform, r.cfg.Retry.Hop(wait)), f, meta)
+		topic := r.cfg.Topics.Work(f.Platform, meta.Lane)
+		meta.ID = f.ID
+		if f.Purpose == push.PurposeFallback {
+			wait := j.policy.wait()
+			topic, meta.NotBefore = r.cfg.Topics.Retry(f.Platform, r.cfg.Retry.Hop(wait)), now.Add(wait)
+		}
+		r.publish(ctx, j, topic, f, meta)
 	}
 	r.record(ctx, j, event)
 }

@@ -128,30 +128,29 @@ func TestAGroupThatNobodyKnowsIsADeadLetterAndAnEmptyOneIsNot(t *testing.T) {
 // buckets split between the message and its ranges.
 func TestABigGroupIsSentToRangeByRange(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ priority, topic string }{
-		"":          {"", "push.apns.bulk"},
-		"High":      {`"MsgPriority":"High",`, "push.apns.normal"},
-		"Low":       {`"MsgPriority":"Low",`, "push.apns.bulk"},
-		"voip call": {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, "push.apns.urgent"},
+	for name, c := range map[string]struct {
+		more, topic    string
+		members, parts int
+	}{
+		"as usual":  {"", "push.apns.bulk", 1100, 2},
+		"High":      {`"MsgPriority":"High",`, "push.apns.normal", 510, 1},
+		"Low":       {`"MsgPriority":"Low",`, "push.apns.bulk", 510, 1},
+		"voip call": {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, "push.apns.urgent", 510, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			const members = 1500
+			members := c.members
 			r.join(t, "team", clock.Add(-time.Minute), names(0, members)...)
 			r.join(t, "team", clock.Add(-time.Minute), "alice")
-			for _, user := range names(0, members) {
-				r.device(t, user, "phone", 0)
-			}
-			r.route.Handle(t.Context(), []*stream.Record{r.record(7, strings.Replace(toTeam, "{", "{"+c.priority, 1))})
+			r.phones(t, 0, names(0, members)...)
+			r.route.Handle(t.Context(), []*stream.Record{r.record(7, strings.Replace(toTeam, "{", "{"+c.more, 1))})
 			parts := r.parts()
-			if len(parts) != 2 || !slices.Equal(r.acks, []int64{7}) {
+			if len(parts) != c.parts || !slices.Equal(r.acks, []int64{7}) {
 				t.Fatalf("%d parts: %v, acknowledged %v", len(parts), r.lines, r.acks)
 			}
-			r.join(t, "team", clock.Add(time.Minute), names(members, 3*members)...)
-			for _, user := range names(members, members+100) {
-				r.device(t, user, "phone", 0)
-			}
+			r.join(t, "team", clock.Add(time.Minute), names(members, 2*members)...)
+			r.phones(t, 0, names(members, members+100)...)
 			r.acks = nil
 			r.route.HandleFanout(t.Context(), parts)
 			byTopic, byUser := r.pushed(t)
@@ -170,9 +169,7 @@ func TestARangeReadTwiceLeadsToTheSameNotifications(t *testing.T) {
 	r := newRig(t)
 	users := names(0, 600)
 	r.join(t, "team", clock.Add(-time.Minute), users...)
-	for _, user := range users {
-		r.device(t, user, "phone", 4)
-	}
+	r.phones(t, 4, users...)
 	r.route.Handle(t.Context(), []*stream.Record{r.record(0, toTeam)})
 	parts := r.parts()
 	ids := func() []string {

@@ -56,15 +56,19 @@ func (j *job) notification(t target) *push.Notification {
 	return n
 }
 
-// fallback is what the target gets where its own service did not acknowledge first, the message's own push, in time; nil
-// where it has no service, or nothing else.
+// fallback is the target's second notification, for where its own service does not take the first; nil where it has no
+// service, or nothing else. A recall has one too, because nobody knows yet which of the two the device showed. Its id is
+// neither's: the same purpose on another platform is another notification.
 func (j *job) fallback(t target, first *push.Notification) *push.Notification {
-	if !t.device.Binding.Service || j.purpose != push.PurposeFirst {
+	if !t.device.Binding.Service {
 		return nil
 	}
 	n := j.render(t, t.device.Binding)
-	n.Purpose, n.CollapseID = push.PurposeFallback, first.ID
-	n.ID = message.NotificationID(j.msg.App, t.key, t.user, t.device.Device, push.PurposeFallback)
+	n.CollapseID = first.CollapseID
+	n.ID = message.NotificationID(j.msg.App, t.key, t.user, t.device.Device, j.purpose+push.PurposeFallback)
+	if j.purpose == push.PurposeFirst {
+		n.Purpose = push.PurposeFallback
+	}
 	return n
 }
 

@@ -142,14 +142,37 @@ func TestARecallOfACallReplacesAlertsAndNoRinging(t *testing.T) {
 	}
 }
 
+// TestARecallOnADeviceWithAServiceOfItsOwn: nobody knows whether the service or its fallback shows the message.
+func TestARecallOnADeviceWithAServiceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	yes, token := true, "fcm-token"
+	r.phone(t, "bob", "phone", 4, func(e *registry.DeviceEvent) { e.Platform, e.Token, e.Service = "fcm", &token, &yes })
+	r.route.Handle(t.Context(), []*stream.Record{r.record(0, toBob)})
+	r.sent = nil
+	want := []string{taken, strings.Replace(replacedBy, "apns", "service", 1), strings.Replace(replacedBy, "apns", "fcm", 1), "event bob phone push background"}
+	if got := r.receipts(t, strings.Replace(recallOf, "KEY", toBobKey, 1)); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	ids := map[string]bool{}
+	for _, m := range r.sent {
+		n, err := stream.DecodeNotification(m.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[n.ID] = true
+	}
+	if len(ids) != 2 {
+		t.Errorf("one would be taken for the other: %v", ids)
+	}
+}
+
 func TestARecallInABigGroupGoesThroughItsRanges(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	users := names(0, 600)
 	r.join(t, "team", clock.Add(-time.Minute), users...)
-	for _, user := range users {
-		r.device(t, user, "phone", 4)
-	}
+	r.phones(t, 4, users...)
 	r.route.Handle(t.Context(), []*stream.Record{r.record(0, toTeam)})
 	r.route.HandleFanout(t.Context(), r.parts())
 	r.sent = nil

@@ -142,15 +142,35 @@ func (r *rig) device(t *testing.T, user, device string, unread int) {
 // phone is device for phones of any kind.
 func (r *rig) phone(t *testing.T, user, device string, unread int, change func(*registry.DeviceEvent)) {
 	t.Helper()
-	credential, tok := "demo-ios", tokenOf(user+device)
-	login := registry.DeviceEvent{App: "demo", User: user, Device: device, Event: registry.EventLogin, EventTime: clock.Add(-time.Minute),
-		Platform: "apns", Token: &tok, Credential: &credential}
-	change(&login)
-	if _, err := r.reg.Apply(t.Context(), []registry.DeviceEvent{
-		login,
-		{App: "demo", User: user, Device: device, Event: registry.EventBackground, EventTime: clock.Add(-30 * time.Second), Unread: &unread},
-	}); err != nil {
+	events := phoneEvents(user, device, unread)
+	change(&events[0])
+	r.apply(t, events)
+}
+
+// phones gives each user a device.
+func (r *rig) phones(t *testing.T, unread int, users ...string) {
+	t.Helper()
+	var events []registry.DeviceEvent
+	for _, user := range users {
+		events = append(events, phoneEvents(user, "phone", unread)...)
+	}
+	r.apply(t, events)
+}
+
+func (r *rig) apply(t *testing.T, events []registry.DeviceEvent) {
+	t.Helper()
+	if _, err := r.reg.Apply(t.Context(), events); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// phoneEvents are a login and what sends the app to the background.
+func phoneEvents(user, device string, unread int) []registry.DeviceEvent {
+	credential, tok := "demo-ios", tokenOf(user+device)
+	return []registry.DeviceEvent{
+		{App: "demo", User: user, Device: device, Event: registry.EventLogin, EventTime: clock.Add(-time.Minute),
+			Platform: "apns", Token: &tok, Credential: &credential},
+		{App: "demo", User: user, Device: device, Event: registry.EventBackground, EventTime: clock.Add(-30 * time.Second), Unread: &unread},
 	}
 }
 
