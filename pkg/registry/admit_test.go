@@ -128,6 +128,9 @@ func testSettle(t *testing.T, f *fixture) {
 	mark := func(state MarkState, change ...func(*AdmitRequest)) step {
 		return step{settle: true, state: state, q: change}
 	}
+	end := func(reason push.Reason, change ...func(*AdmitRequest)) step {
+		return step{settle: true, state: MarkDone, reason: reason, q: change}
+	}
 	first := ask(0, Go, "")
 	for i, story := range []struct {
 		name  string
@@ -150,6 +153,14 @@ func testSettle(t *testing.T, f *fixture) {
 		{"but delivered is delivered", []step{first, ask(15, Go, "", by("you")), mark(MarkDone), ask(16, Done, "", by("you"))}},
 		{"done is not turned back", []step{first, mark(MarkDone), mark(MarkRetry), mark(MarkReleased), mark(MarkDead), ask(1, Done, "")}},
 		{"an older attempt does not turn back", []step{first, mark(MarkRetry), mark(MarkReleased), ask(1, Filtered, push.ReasonSuperseded)}},
+		{"a superseded attempt does not end the newer one", []step{
+			first, mark(MarkRetry), ask(1, Filtered, push.ReasonSuperseded), end(push.ReasonSuperseded), ask(2, Go, "", attempt(1)),
+			end(push.ReasonSuperseded), ask(3, Leased, "", attempt(1), by("you")),
+		}},
+		{"nor does an older one that came too late", []step{first, mark(MarkRetry), end(push.ReasonExpired), ask(2, Go, "", attempt(1))}},
+		{"what an older attempt delivered is delivered", []step{
+			first, mark(MarkRetry, by("you")), ask(15, Go, "", by("you")), mark(MarkRetry, by("you")), mark(MarkDone), ask(16, Done, "", attempt(1)),
+		}},
 		{"an older redrive does not turn back", []step{first, mark(MarkDead), ask(1, Go, "", redriven(1)), mark(MarkDone), ask(2, Leased, "", redriven(1), by("you"))}},
 		{"an attempt may be read after its mark is lost", []step{ask(0, Go, "", attempt(3), redriven(2)), mark(MarkDone, attempt(3), redriven(2)), ask(1, Done, "", attempt(3))}},
 	} {
@@ -158,7 +169,7 @@ func testSettle(t *testing.T, f *fixture) {
 			for n, s := range story.steps {
 				q := f.request(id, s.q...)
 				if s.settle {
-					f.settle(q, s.state, "")
+					f.settle(q, s.state, s.reason)
 					continue
 				}
 				f.now = at(10 + s.seconds)
