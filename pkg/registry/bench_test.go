@@ -59,7 +59,7 @@ func BenchmarkDecide(b *testing.B) {
 			user, _ := benchUser(n + i)
 			id := fmt.Sprint(n + i)
 			requests[i] = DecideRequest{
-				App: "demo", User: user, Origin: "im.messages/0/" + id, Counts: true, RecordTime: start,
+				App: "demo", User: user, Origin: "im.messages/0/" + id, Counts: true, RecordTime: start, MsgKey: id, Conversation: "c2c:alice",
 				Claim: Claim{Key: id, Content: "01020304", MsgTime: 1790000000, Window: 2 * time.Minute},
 			}
 		}
@@ -77,7 +77,7 @@ func BenchmarkAdmitAndSettle(b *testing.B) {
 			user, device := benchUser(n + i)
 			id := fmt.Sprintf("559a65a7-20e4-51c6-8d2a-%012d", n+i)
 			requests[i] = AdmitRequest{
-				App: "demo", User: user, Device: device, ID: id, Owner: "worker-1", Lease: 15 * time.Second, Platform: push.Platform("apns"), Version: 1,
+				App: "demo", User: user, Device: device, ID: id, Owner: "worker-1", Lease: 15 * time.Second, Platform: push.Platform("apns"), Version: 1, MsgKey: id,
 			}
 			marks[i] = Mark{App: "demo", User: user, ID: id, Owner: "worker-1", State: MarkDone}
 		}

@@ -99,12 +99,17 @@ func (r *Registry) Decide(ctx context.Context, requests []DecideRequest) ([]Deci
 			conversation = ""
 		}
 		key, contentKey := q.digests()
+		read := readKey(tag, key)
+		readContent := read
+		if contentKey != key {
+			readContent = readKey(tag, contentKey)
+		}
 		// A claim that died inside its own window would let a duplicate pass.
 		ttl := max(r.opts.ReplayWindow, q.Claim.Window+claimMargin)
 		calls[i] = r.scripts.decide.call(ctx,
 			[]string{
 				userKey(tag), claimKey(tag, q.Claim.Key), r.markers.of(tag), settingsKey(tag),
-				readKey(tag, key), readKey(tag, contentKey), badgePrefix(tag),
+				read, readContent, badgePrefix(tag),
 			},
 			now, activity, lease, ttl.Milliseconds(), q.Origin, q.Claim.Content, q.Claim.MsgTime,
 			q.Claim.Window.Milliseconds(), q.RecordTime.UnixMilli(), q.Counts, key, contentKey,

@@ -44,7 +44,9 @@ func syncPrefix(tag string) string { return "y:{" + tag + "}:" }
 // mistaken for each other.
 func digest(msgKey string) string {
 	sum := sha256.Sum256([]byte(msgKey))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
+	var text [12]byte
+	base64.RawURLEncoding.Encode(text[:], sum[:9])
+	return string(text[:])
 }
 
 // tokenKey names the key that says to which device a token belongs. The app is part of it: one app's tokens are never
