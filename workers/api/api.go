@@ -1,7 +1,9 @@
-// Package api is the HTTP role: chat messages and device events flow in, and are published to the same topics that IM
-// services and gateways produce to; what the registry knows of a user's devices and of a message's way flows out.
+// Package api is the HTTP role: chat messages, device events, memberships and receipts flow in, and are published to the
+// same topics that IM services and gateways produce to; what the registry knows of a user's devices and settings and of
+// a message's way flows out.
 //
-// It promises that 202 means durable in Kafka, and for device events applied to Redis as well. A request is validated
+// It promises that 202 means durable in Kafka, and for all but messages and recalls applied to Redis as well, to the same
+// effect as by the topic. A request is validated
 // whole before anything of it is published: one bad line of an NDJSON body refuses the request. Memory is bounded by the
 // size of a body and by a byte budget over all requests. No token, key or message text reaches a log or an error.
 //
@@ -23,6 +25,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
 // Publisher writes records to Kafka. [stream.Publisher] is one.
@@ -32,10 +35,30 @@ type Publisher interface {
 	Publish(ctx context.Context, m stream.Message, done func(error))
 }
 
-// Registry is what the API asks of Redis. [registry.Registry] is one.
+// Registry is the API's side of Redis. [registry.Registry] is one.
 type Registry interface {
+	Views
+	Receipts
+	Queries
+}
+
+// Views applies what the IM says of devices, users and groups.
+type Views interface {
 	Apply(ctx context.Context, events []registry.DeviceEvent) ([]registry.Applied, error)
+	ApplyMemberships(ctx context.Context, memberships []registry.Membership) error
+}
+
+// Receipts applies what became of messages.
+type Receipts interface {
+	Read(ctx context.Context, receipts []registry.Receipt) ([]registry.Sync, error)
+	Acknowledge(ctx context.Context, receipts []registry.Receipt) error
+}
+
+// Queries tells what is known, to people.
+type Queries interface {
 	Devices(ctx context.Context, app, user string) ([]registry.Device, error)
+	// Settings returns nil where the user never set any.
+	Settings(ctx context.Context, app, user string) (*schemasv1.UserState, error)
 	Timeline(ctx context.Context, app, msgKey string) ([]registry.TimelineEntry, error)
 }
 
@@ -52,6 +75,8 @@ type Options struct {
 	KnownCredential func(app string, p push.Platform, credential string) bool
 	// CheckToken says what is wrong with a device token, or that the platform is unknown, and never quotes the token.
 	CheckToken func(p push.Platform, token string) error
+	// Syncs makes the records that correct icons after messages were read.
+	Syncs func([]registry.Sync) []stream.Message
 
 	Health, Ready, Metrics http.Handler // served without a bearer token
 
@@ -108,6 +133,11 @@ func New(opts Options) (*Server, error) {
 	}
 	s.handler = s.routes()
 	return s, nil
+}
+
+// registryContext bounds what a request waits for Redis.
+func (s *Server) registryContext(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), s.opts.RegistryTimeout)
 }
 
 // Handler serves every path of the API.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
@@ -28,10 +27,10 @@ func (s *Server) postDeviceEvents(w http.ResponseWriter, r *http.Request) *probl
 	if p := s.publish(r.Context(), messages); p != nil {
 		return p
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RegistryTimeout)
+	ctx, cancel := s.registryContext(r)
 	defer cancel()
 	if _, err := s.opts.Registry.Apply(ctx, events); err != nil {
-		return unavailable(err, "durable in Kafka, not yet applied to Redis: it will be; a repeat is harmless")
+		return notYetApplied(err)
 	}
 	answerJSON(w, http.StatusAccepted, accepted{Accepted: len(records)})
 	return nil
@@ -53,11 +52,18 @@ func (s *Server) parseDeviceEvent(value []byte) (registry.DeviceEvent, *problem)
 	case !s.opts.KnownApp(event.App):
 		return refuse(http.StatusBadRequest, "App", push.ReasonUnknownApp, "the configuration has no such app")
 	}
-	if event.Token != nil && *event.Token != "" {
-		if err := s.opts.CheckToken(event.Platform, *event.Token); err != nil {
-			p := problemf(http.StatusBadRequest, "%v", err)
-			p.Field, p.Reason = "Token", push.ReasonBadToken
-			return event, p
+	if event.Platform == "" { // as it is known: only Redis could tell
+		return event, nil
+	}
+	for _, t := range []struct {
+		field string
+		token *string
+	}{{"Token", event.Token}, {"VoIPToken", event.VoIPToken}} {
+		if t.token == nil || *t.token == "" {
+			continue
+		}
+		if err := s.opts.CheckToken(event.Platform, *t.token); err != nil {
+			return refuse(http.StatusBadRequest, t.field, push.ReasonBadToken, err.Error())
 		}
 	}
 	if event.Credential != nil && *event.Credential != "" && !s.opts.KnownCredential(event.App, event.Platform, *event.Credential) {

@@ -23,6 +23,20 @@ func deviceEvent(kind, members string) string {
 	return `{"App":"demo","User":"bob","Device":"bob-iphone","Event":"` + kind + `","EventTime":1789999995000` + members + `}`
 }
 
+// settingsEvent is bob's: it names no device.
+func settingsEvent(members string) string {
+	return `{"App":"demo","User":"bob","Event":"settings","EventTime":1789999995000` + members + `}`
+}
+
+// TestATokenEventMayLeaveThePlatformOut: which platform's token it is, only Redis could tell.
+func TestATokenEventMayLeaveThePlatformOut(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	if w := b.do("POST", "/v1/devices/events", "", deviceEvent("token", `,"Token":"`+pushTok+`","Credential":"demo-ios"`)); w.Code != 202 {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}
+
 func TestDeviceEventsGoToTheirTopicAndToRedis(t *testing.T) {
 	t.Parallel()
 	token := `,"Platform":"apns","Token":"` + pushTok + `"`
@@ -30,6 +44,7 @@ func TestDeviceEventsGoToTheirTopicAndToRedis(t *testing.T) {
 		"login": {"p.im.devices", token}, "token": {"p.im.devices", token}, "logout": {"p.im.devices", ""}, "kicked": {"p.im.devices", ""},
 		"foreground": {"p.im.presence", ""}, "background": {"p.im.presence", `,"Unread":4`},
 		"heartbeat": {"p.im.presence", `,"State":"background"`}, "killed": {"p.im.presence", ""},
+		"settings": {"p.im.devices", `,"Push":false`},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -77,17 +92,21 @@ func TestBadDeviceEventsAreRefusedWhole(t *testing.T) {
 		status, line int
 		field        string // in the field or the detail
 	}{
-		"an unknown event":        {deviceEvent("dance", ""), 400, 0, "Event"},
-		"no user":                 {strings.Replace(background, `"User":"bob",`, "", 1), 400, 0, "User"},
-		"a time in seconds":       {strings.Replace(background, "1789999995000", "1789999995", 1), 400, 0, "EventTime"},
-		"a control character":     {strings.Replace(background, "bob-iphone", `bob\u0000`, 1), 400, 0, "Device"},
-		"an id too long":          {strings.Replace(background, "bob-iphone", strings.Repeat("d", 129), 1), 400, 0, "Device"},
-		"a token that is not hex": {strings.Replace(login, "ababab", "ghijkl", 1), 400, 0, "Token"},
-		"an unknown platform":     {strings.Replace(login, "apns", "pager", 1), 400, 0, "Platform"},
-		"an unknown app":          {strings.Replace(login, "demo", "other", 1), 400, 0, "App"},
-		"an unknown credential":   {strings.Replace(login, "demo-ios", "demo-watch", 1), 400, 0, "Credential"},
-		"what only deliver says":  {deviceEvent("token_rejected", `,"Version":3,"Reason":"unregistered"`), 403, 0, "Event"},
-		"a bad second line":       {login + "\n" + deviceEvent("dance", ""), 400, 2, "Event"},
+		"an unknown event":         {deviceEvent("dance", ""), 400, 0, "Event"},
+		"no user":                  {strings.Replace(background, `"User":"bob",`, "", 1), 400, 0, "User"},
+		"a time in seconds":        {strings.Replace(background, "1789999995000", "1789999995", 1), 400, 0, "EventTime"},
+		"a control character":      {strings.Replace(background, "bob-iphone", `bob\u0000`, 1), 400, 0, "Device"},
+		"an id too long":           {strings.Replace(background, "bob-iphone", strings.Repeat("d", 129), 1), 400, 0, "Device"},
+		"a token that is not hex":  {strings.Replace(login, "ababab", "ghijkl", 1), 400, 0, "Token"},
+		"an unknown platform":      {strings.Replace(login, "apns", "pager", 1), 400, 0, "Platform"},
+		"an unknown app":           {strings.Replace(login, "demo", "other", 1), 400, 0, "App"},
+		"an unknown credential":    {strings.Replace(login, "demo-ios", "demo-watch", 1), 400, 0, "Credential"},
+		"what only deliver says":   {deviceEvent("token_rejected", `,"Version":3,"Reason":"unregistered"`), 403, 0, "Event"},
+		"a VoIP token not hex":     {strings.Replace(login, `"Token"`, `"VoIPToken":"ghijkl","Token"`, 1), 400, 0, "VoIPToken"},
+		"settings of nothing":      {settingsEvent(``), 400, 0, "Event"},
+		"settings, no such zone":   {settingsEvent(`,"QuietDaily":{"Start":"22:00","Duration":60,"TimeZone":"Mars/Olympus"}`), 400, 0, "QuietDaily.TimeZone"},
+		"settings, no such option": {settingsEvent(`,"ReceiveOptions":{"c2c:alice":9}`), 400, 0, "ReceiveOptions"},
+		"a bad second line":        {login + "\n" + deviceEvent("dance", ""), 400, 2, "Event"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,10 +36,34 @@ func (f publisherFunc) Publish(ctx context.Context, m stream.Message, done func(
 type fakeRegistry struct {
 	mu       sync.Mutex
 	applied  []registry.DeviceEvent
+	members  []registry.Membership
+	receipts []registry.Receipt // read or acknowledged
+	syncs    []registry.Sync    // what reading brings
 	devices  []registry.Device
+	settings *schemasv1.UserState
 	timeline []registry.TimelineEntry
 	asked    []string
 	err      error
+}
+
+func (f *fakeRegistry) ApplyMemberships(_ context.Context, memberships []registry.Membership) error {
+	f.members = append(f.members, memberships...)
+	return f.err
+}
+
+func (f *fakeRegistry) Read(_ context.Context, receipts []registry.Receipt) ([]registry.Sync, error) {
+	f.receipts = append(f.receipts, receipts...)
+	return f.syncs, f.err
+}
+
+func (f *fakeRegistry) Acknowledge(_ context.Context, receipts []registry.Receipt) error {
+	f.receipts = append(f.receipts, receipts...)
+	return f.err
+}
+
+func (f *fakeRegistry) Settings(_ context.Context, app, user string) (*schemasv1.UserState, error) {
+	f.asked = append(f.asked, app, user)
+	return f.settings, f.err
 }
 
 func (f *fakeRegistry) Apply(_ context.Context, events []registry.DeviceEvent) ([]registry.Applied, error) {
@@ -105,6 +130,13 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 				return errors.New("Token: not hex")
 			}
 			return nil
+		},
+		Syncs: func(syncs []registry.Sync) []stream.Message {
+			var messages []stream.Message
+			for _, s := range syncs {
+				messages = append(messages, stream.Message{Topic: "sync", Key: stream.DeviceKey(s.App, s.User, s.Device)})
+			}
+			return messages
 		},
 		Health: text("healthy"), Ready: text("ready"), Metrics: text("metrics"),
 		Now: func() time.Time { return now }, Logger: zap.New(core),

@@ -13,7 +13,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/stream"
 )
 
-// accepted answers POST /v1/messages and POST /v1/devices/events.
+// accepted answers every request that brings records.
 type accepted struct {
 	Accepted int               `json:"accepted"`           // records, all durable
 	Messages []acceptedMessage `json:"messages,omitempty"` // chat messages, in the order of the request

@@ -35,6 +35,11 @@ func unavailable(cause error, format string, args ...any) *problem {
 	return p
 }
 
+// notYetApplied is the answer where Kafka has it all and Redis does not.
+func notYetApplied(cause error) *problem {
+	return unavailable(cause, "durable in Kafka, not yet applied to Redis: it will be; a repeat is harmless")
+}
+
 func (p *problem) at(line int) *problem {
 	p.Line = line
 	return p

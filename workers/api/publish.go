@@ -24,7 +24,7 @@ func (s *Server) publish(ctx context.Context, messages []stream.Message) *proble
 			failed = errors.Join(failed, err)
 		case <-ctx.Done():
 			return unavailable(ctx.Err(), "Kafka confirmed not all within %s; records may have been stored and may still be: "+
-				"repeat the request, messages that carry MsgRandom or Random and device events are recognized as repeated",
+				"repeat the request, all but messages without MsgRandom or Random are recognized as repeated",
 				s.opts.PublishTimeout)
 		}
 	}

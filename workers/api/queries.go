@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -21,7 +20,9 @@ type device struct {
 	Device     string        `json:"device"`
 	Platform   push.Platform `json:"platform,omitempty"`
 	TokenHash  string        `json:"token_hash,omitempty"`
+	VoIPHash   string        `json:"voip_token_hash,omitempty"`
 	Credential string        `json:"credential,omitempty"`
+	Service    bool          `json:"service"` // its own service takes offline messages
 	Language   string        `json:"language,omitempty"`
 	Version    int64         `json:"version,omitempty"`
 	LoggedOut  bool          `json:"logged_out"`
@@ -41,7 +42,7 @@ func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *problem {
 	if p := s.unknownApp(app); p != nil {
 		return p
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RegistryTimeout)
+	ctx, cancel := s.registryContext(r)
 	defer cancel()
 	known, err := s.opts.Registry.Devices(ctx, app, user)
 	if err != nil {
@@ -50,8 +51,8 @@ func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *problem {
 	answer := devices{App: app, User: user, Devices: make([]device, len(known))}
 	for i, d := range known {
 		answer.Devices[i] = device{
-			Device: d.Device, Platform: d.Binding.Platform, TokenHash: d.TokenHash, Credential: d.Binding.Credential,
-			Language: d.Binding.Language, Version: d.Binding.Version, LoggedOut: d.LoggedOut, BoundAt: instant(d.BoundAt),
+			Device: d.Device, Platform: d.Binding.Platform, TokenHash: d.TokenHash, VoIPHash: d.VoIPTokenHash, Credential: d.Binding.Credential,
+			Service: d.Binding.Service, Language: d.Binding.Language, Version: d.Binding.Version, LoggedOut: d.LoggedOut, BoundAt: instant(d.BoundAt),
 			Presence: d.Presence, Push: d.Filter == "", Filter: d.Filter, Badge: d.Badge,
 			ForegroundAt: instant(d.Foreground), BackgroundAt: instant(d.Background), KilledAt: instant(d.Killed),
 		}
@@ -85,7 +86,7 @@ func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) *problem {
 	if p := s.unknownApp(app); p != nil {
 		return p
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.opts.RegistryTimeout)
+	ctx, cancel := s.registryContext(r)
 	defer cancel()
 	entries, err := s.opts.Registry.Timeline(ctx, app, msgKey)
 	if err != nil {

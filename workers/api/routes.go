@@ -20,7 +20,11 @@ func (s *Server) table() []route {
 	return []route{
 		{method: http.MethodPost, path: "/v1/messages", handle: s.postMessages},
 		{method: http.MethodPost, path: "/v1/devices/events", handle: s.postDeviceEvents},
+		{method: http.MethodPost, path: "/v1/receipts", handle: s.postReceipts},
+		{method: http.MethodPut, path: "/v1/apps/{app}/groups/{group}/members/{user}", handle: s.putMember},
+		{method: http.MethodDelete, path: "/v1/apps/{app}/groups/{group}/members/{user}", handle: s.deleteMember},
 		{method: http.MethodGet, path: "/v1/apps/{app}/users/{user}/devices", handle: s.getDevices},
+		{method: http.MethodGet, path: "/v1/apps/{app}/users/{user}/settings", handle: s.getSettings},
 		{method: http.MethodGet, path: "/v1/apps/{app}/messages/{msg_key}/timeline", handle: s.getTimeline},
 		{method: http.MethodGet, path: "/healthz", open: true, handle: injected(s.opts.Health)},
 		{method: http.MethodGet, path: "/readyz", open: true, handle: injected(s.opts.Ready)},

@@ -1,13 +1,16 @@
-// Package devices keeps the registry true. Records of im.devices and im.presence flow in; each is applied to Redis, and
-// the full state of every binding that it concerned flows out to push.registry; what cannot be read goes to the dead
-// topic with its bytes untouched. It promises that a record is acknowledged only when the registry holds its effect and
-// its state is durable, so that Redis can be rebuilt from push.registry alone, and that repeated and late events are
-// harmless. Where Redis turns out empty because it lost its data, devices rebuilds it; until then the others hold.
+// Package devices keeps the registry true. What the IM says of devices, users, groups and of messages that were seen
+// flows in (im.devices, im.presence, im.groups, im.receipts); each record is applied to Redis. Out flow the full state of
+// every binding and of every user's settings that it concerned, to push.registry, and corrections of badges after a read
+// receipt, to a retry topic; what cannot be read goes to the dead topic with its bytes untouched.
+//
+// It promises that a record is acknowledged only when the registry holds its effect and what follows from it is durable,
+// so that Redis can be rebuilt from push.registry and im.groups alone, that records of one key take effect in their
+// order, and that repeated and late ones are harmless. Where Redis turns out empty because it lost its data, devices
+// rebuilds it; until then the others hold.
 package devices
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,9 +22,23 @@ import (
 	"github.com/pushfleet/pushfleet/workers/outcome"
 )
 
-// Applier applies events; *registry.Registry is one.
-type Applier interface {
+// Registry is where records are applied; *registry.Registry is one. A call is repeated after an error, with the same
+// values in the same order.
+type Registry interface {
+	Views
+	Receipts
+}
+
+// Views applies what the IM says of devices, users and groups.
+type Views interface {
 	Apply(ctx context.Context, events []registry.DeviceEvent) ([]registry.Applied, error)
+	ApplyMemberships(ctx context.Context, memberships []registry.Membership) error
+}
+
+// Receipts applies what became of messages.
+type Receipts interface {
+	Read(ctx context.Context, receipts []registry.Receipt) ([]registry.Sync, error)
+	Acknowledge(ctx context.Context, receipts []registry.Receipt) error
 }
 
 // Events records outcomes; *outcome.Recorder is one.
@@ -37,118 +54,110 @@ type Config struct {
 	Platforms map[push.Platform]bool
 	// CheckToken says what is wrong with a token of a platform, without quoting it.
 	CheckToken func(p push.Platform, token string) error
+	// RetryDelay is the first of the retry delays: the topic in which corrections of badges wait.
+	RetryDelay time.Duration
 	Now        func() time.Time
 }
-
-const redisPause = 100 * time.Millisecond // between two tries while Redis is away
 
 // Devices is the role. Handle is called by one goroutine.
 type Devices struct {
 	cfg    Config
-	reg    Applier
+	reg    Registry
 	pub    outcome.Publisher
 	events Events
 	log    *zap.Logger
 }
 
 // New returns a Devices.
-func New(cfg Config, reg Applier, pub outcome.Publisher, events Events, log *zap.Logger) *Devices {
+func New(cfg Config, reg Registry, pub outcome.Publisher, events Events, log *zap.Logger) *Devices {
 	return &Devices{cfg: cfg, reg: reg, pub: pub, events: events, log: log}
 }
 
-// job is one readable record.
-type job struct {
-	rec     *stream.Record
-	pending *outcome.Pending
+// Handle applies a batch, the records of each kind together and in order. It returns when what follows was handed to the
+// publisher, or when ctx ended.
+func (d *Devices) Handle(ctx context.Context, batch []*stream.Record) {
+	var events kind[registry.DeviceEvent]
+	var memberships kind[registry.Membership]
+	var reads, acknowledged kind[registry.Receipt]
+	for _, rec := range batch {
+		j := job{rec, outcome.NewPending(rec.Ack, func(err error) { d.left(rec, err) })}
+		var err error
+		switch rec.Topic {
+		case d.cfg.Topics.Groups():
+			err = read(&memberships, j, ReadMembership, d.cfg)
+		case d.cfg.Topics.Receipts():
+			var r registry.Receipt
+			if r, err = ReadReceipt(rec, d.cfg); err != nil {
+				break
+			}
+			switch r.Kind {
+			case registry.ReceiptRead:
+				reads.add(r, j)
+			case registry.ReceiptAcknowledged:
+				acknowledged.add(r, j)
+			default: // route's and report's
+				j.pending.Done(nil)
+			}
+		default:
+			err = read(&events, j, readEvent, d.cfg)
+		}
+		if err != nil {
+			d.dead(ctx, j, err)
+		}
+	}
+	apply(ctx, d, events, d.applyEvents)
+	apply(ctx, d, memberships, d.applyMemberships)
+	apply(ctx, d, reads, d.applyReads)
+	apply(ctx, d, acknowledged, d.applyAcknowledged)
 }
 
-// Handle applies a batch in order. It returns when what follows was handed to the publisher, or when ctx ended.
-func (d *Devices) Handle(ctx context.Context, batch []*stream.Record) {
-	var jobs []job
-	var events []registry.DeviceEvent
-	for _, rec := range batch {
-		pending := outcome.NewPending(rec.Ack, func(err error) {
-			rec.Drop()
-			d.log.Error("record left to be read again", zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition),
-				zap.Int64("offset", rec.Offset), zap.Error(err))
-		})
-		event, err := Read(rec.Value, d.cfg)
-		if err != nil {
-			d.dead(ctx, rec, pending, err)
-			continue
-		}
-		jobs = append(jobs, job{rec, pending})
-		events = append(events, event)
-	}
-	if len(events) == 0 {
-		return
-	}
-	applied, err := d.apply(ctx, events)
+func (d *Devices) applyEvents(ctx context.Context, events []registry.DeviceEvent, jobs []job) error {
+	applied, err := d.reg.Apply(ctx, events)
 	if err != nil {
-		for _, j := range jobs {
-			j.pending.Done(err)
-		}
-		return
+		return err
 	}
 	for i, a := range applied {
 		for _, state := range a.States {
 			d.pub.Publish(ctx, State(d.cfg.Topics, state.Record()), jobs[i].pending.Add())
 		}
-		jobs[i].pending.Done(nil)
+		if a.Settings != nil {
+			d.pub.Publish(ctx, Settings(d.cfg.Topics, a.Settings), jobs[i].pending.Add())
+		}
 	}
+	return nil
 }
 
-// ErrUnknownApp refuses an event of an app that is not configured.
-var ErrUnknownApp = errors.New("app is not configured")
+func (d *Devices) applyMemberships(ctx context.Context, memberships []registry.Membership, _ []job) error {
+	return d.reg.ApplyMemberships(ctx, memberships)
+}
 
-// Read parses an event and checks what only this fleet's configuration knows.
-func Read(value []byte, cfg Config) (registry.DeviceEvent, error) {
-	event, err := registry.ParseDeviceEvent(value, cfg.Now())
+// applyReads lets every receipt of the batch wait for all corrections: whose receipt brought one is not told.
+func (d *Devices) applyReads(ctx context.Context, receipts []registry.Receipt, jobs []job) error {
+	syncs, err := d.reg.Read(ctx, receipts)
 	if err != nil {
-		return event, err
+		return err
 	}
-	if !cfg.Apps[event.App] {
-		return event, ErrUnknownApp
-	}
-	if event.Platform != "" && !cfg.Platforms[event.Platform] {
-		return event, errors.New("platform is not one of this fleet")
-	}
-	if event.Token != nil && *event.Token != "" && event.Platform != "" {
-		if err := cfg.CheckToken(event.Platform, *event.Token); err != nil {
-			return event, err
+	for _, m := range d.cfg.Syncs(syncs) {
+		durable := make([]func(error), len(jobs))
+		for i, j := range jobs {
+			durable[i] = j.pending.Add()
 		}
+		d.pub.Publish(ctx, m, func(err error) {
+			for _, done := range durable {
+				done(err)
+			}
+		})
 	}
-	return event, nil
+	return nil
 }
 
-// apply repeats until the registry answers or ctx ends.
-func (d *Devices) apply(ctx context.Context, events []registry.DeviceEvent) ([]registry.Applied, error) {
-	for failed := 0; ; failed++ {
-		applied, err := d.reg.Apply(ctx, events)
-		if err == nil {
-			return applied, nil
-		}
-		if failed == 0 {
-			d.log.Warn("registry does not answer; devices holds", zap.Error(err))
-		}
-		select {
-		case <-time.After(redisPause):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
+func (d *Devices) applyAcknowledged(ctx context.Context, receipts []registry.Receipt, _ []job) error {
+	return d.reg.Acknowledge(ctx, receipts)
 }
 
-func (d *Devices) dead(ctx context.Context, rec *stream.Record, pending *outcome.Pending, cause error) {
-	reason := push.ReasonInvalidMessage
-	if errors.Is(cause, ErrUnknownApp) {
-		reason = push.ReasonUnknownApp
-	}
-	now := d.cfg.Now()
-	d.log.Warn("event to the dead topic", zap.String("reason", string(reason)), zap.Error(cause),
-		zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset))
-	d.pub.Publish(ctx, stream.DeadInput(d.cfg.Topics, rec, reason, cause.Error(), now), pending.Add())
-	d.events.Record(ctx, &schemasv1.Event{MsgKey: "at:" + rec.Origin(), Disposition: push.Dead.String(), Reason: string(reason),
-		Answer: cause.Error(), TimeMs: now.UnixMilli(), ReceivedMs: rec.Time.UnixMilli()}, pending.Add())
-	pending.Done(nil)
+// left leaves a record alone, so that it is read again.
+func (d *Devices) left(rec *stream.Record, err error) {
+	rec.Drop()
+	d.log.Error("record left to be read again", zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition),
+		zap.Int64("offset", rec.Offset), zap.Error(err))
 }

@@ -96,12 +96,16 @@ func (f *fleet) waitingRoom(p push.Platform, name, topic string, delay time.Dura
 }
 
 func (f *fleet) devices() error {
-	rebuilder := devices.NewRebuilder(f.reg, f.cluster, f.topics, f.owner, f.log.Named("rebuild"))
+	rebuilder := devices.NewRebuilder(f.reg, f.cluster, f.devicesConfig(), f.owner, f.log.Named("rebuild"))
 	f.workers = append(f.workers, rebuilder.Run)
-	d := devices.New(devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken, Now: time.Now},
-		f.reg, f.pub, f.recorder, f.log.Named("devices"))
-	return f.source(RoleDevices, stream.SourceConfig{Group: "devices", Lanes: []stream.Lane{{Topics: []string{f.topics.Devices(), f.topics.Presence()}}},
+	d := devices.New(f.devicesConfig(), f.reg, f.pub, f.recorder, f.log.Named("devices"))
+	return f.source(RoleDevices, stream.SourceConfig{Group: "devices", Lanes: []stream.Lane{{Topics: []string{f.topics.Devices(), f.topics.Presence(), f.topics.Groups(), f.topics.Receipts()}}},
 		Budget: f.budget, DrainTimeout: drainTimeout}, d.Handle)
+}
+
+func (f *fleet) devicesConfig() devices.Config {
+	return devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken,
+		RetryDelay: f.cfg.Retry.Delays[0], Now: time.Now}
 }
 
 func (f *fleet) report() error {
@@ -121,7 +125,7 @@ func (f *fleet) api() error {
 	apps := Apps(f.cfg)
 	server, err := api.New(api.Options{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, TokensFile: f.cfg.API.TokensFile,
 		Publisher: f.pub, Registry: f.reg, KnownApp: func(app string) bool { return apps[app] },
-		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
+		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Syncs: f.devicesConfig().Syncs, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
 		ShutdownTimeout: drainTimeout, Registerer: f.metrics.Registerer(), Logger: f.log.Named("api")})
 	if err != nil {
 		return errors.Join(err, ln.Close())

@@ -1,0 +1,242 @@
+package devices
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+)
+
+// testBatch keeps the tests' registries small.
+const testBatch = 5
+
+func rebuilder(reg Rebuilt, k *kafka) *Rebuilder {
+	r := NewRebuilder(reg, k, config(), "me", zap.NewNop())
+	r.batch = testBatch
+	return r
+}
+
+// filled is a Kafka that holds what the role wrote for two users, and a group's memberships as they were produced.
+func filled(t *testing.T) (*kafka, *server) {
+	t.Helper()
+	var a acks
+	k, reg := &kafka{}, whole(t)
+	d := newDevices(reg, k)
+	d.Handle(t.Context(), []*stream.Record{
+		a.login("demo", "bob", "abcd"), a.login("demo", "carol", "ef01"), a.event("demo", "carol", "logout", clock.UnixMilli()+1, ""),
+		a.event("demo", "bob", "settings", clock.UnixMilli(), `,"Push":false,"ReceiveOptions":{"c2c:alice":2}`),
+	})
+	for _, rec := range []*stream.Record{
+		a.record("im.groups", "demo|team|bob", `{"App":"demo","Group":"team","User":"bob","JoinedTime":1789990000000}`),
+		a.record("im.groups", "demo|team|carol", `{"App":"demo","Group":"team","User":"carol","JoinedTime":1789990000000}`),
+		a.record("im.groups", "demo|team|carol", ""),
+		a.record("im.groups", "demo|team|dora", "{"),
+	} {
+		k.append(rec)
+	}
+	return k, reg
+}
+
+func TestARebuildRestoresWhatRedisLost(t *testing.T) {
+	t.Parallel()
+	k, before := filled(t)
+	after := open(t)
+	if err := rebuilder(after, k).Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := after.Ready(t.Context()); err != nil {
+		t.Errorf("not ready after the rebuild: %v", err)
+	}
+	for _, user := range []string{"bob", "carol", "nobody"} {
+		want, err := before.Settings(t.Context(), "demo", user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := after.Settings(t.Context(), "demo", user)
+		if diff := cmp.Diff(want, got, protocmp.Transform()); err != nil || diff != "" {
+			t.Errorf("settings of %s, %v (-before +after):\n%s", user, err, diff)
+		}
+		devices, err := after.Devices(t.Context(), "demo", user)
+		if n := map[string]int{"bob": 1, "carol": 1}[user]; err != nil || len(devices) != n {
+			t.Errorf("%s has %d devices after the rebuild, %v", user, len(devices), err)
+		}
+		for _, d := range devices {
+			if d.LoggedOut != (user == "carol") {
+				t.Errorf("%s: logged out is %t", user, d.LoggedOut)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"bob"}, members(t, after, "team", clock)); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+}
+
+// watched lets a test step in between the calls of a rebuild.
+type watched struct {
+	*server
+	restored func(n int) // after each batch of states
+	n        int
+}
+
+func (w *watched) Restore(ctx context.Context, states []registry.State) error {
+	err := w.server.Restore(ctx, states)
+	if w.n++; w.restored != nil {
+		w.restored(w.n)
+	}
+	return err
+}
+
+// TestARebuildThatLosesItsGroundBeginsAgain: whatever Redis forgets in the middle, the marker is never set over an
+// incomplete registry, and the next rebuild makes it whole.
+func TestARebuildThatLosesItsGroundBeginsAgain(t *testing.T) {
+	t.Parallel()
+	forget := func(t *testing.T, s *server, keys ...string) {
+		client := redis.NewClient(&redis.Options{Addr: s.redis.Addr()})
+		defer client.Close()
+		var err error
+		if keys == nil {
+			err = client.FlushAll(t.Context()).Err()
+		} else {
+			err = client.Del(t.Context(), keys...).Err()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, lose := range map[string]func(t *testing.T, s *server){
+		"Redis restarts between two batches": func(t *testing.T, s *server) { forget(t, s) },
+		"a slot is lost, but not the lock's": func(t *testing.T, s *server) { forget(t, s, "rebuilding") },
+		"the lock runs out":                  func(t *testing.T, s *server) { forget(t, s, "rebuild") },
+		"another took the lock": func(t *testing.T, s *server) {
+			forget(t, s, "rebuild")
+			if ok, err := s.AcquireRebuild(t.Context(), "another", time.Minute); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k, s := many(t), open(t)
+			w := &watched{server: s, restored: func(n int) {
+				if n == 1 {
+					lose(t, s)
+				}
+			}}
+			if err := rebuilder(w, k).Rebuild(t.Context()); !errors.Is(err, registry.ErrRebuildLost) {
+				t.Errorf("rebuild: %v, want that it is lost", err)
+			}
+			if err := s.Ready(t.Context()); !errors.Is(err, registry.ErrEmpty) {
+				t.Errorf("after the lost rebuild: %v, want that the registry is still empty", err)
+			}
+			if err := s.ReleaseRebuild(t.Context(), "another"); err != nil {
+				t.Fatal(err)
+			}
+			if err := rebuilder(w, k).Rebuild(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, user := range []string{"user0", "user14"} {
+				if d, err := s.Devices(t.Context(), "demo", user); err != nil || len(d) != 1 {
+					t.Errorf("%s has %d devices after the second rebuild, %v", user, len(d), err)
+				}
+			}
+		})
+	}
+}
+
+// many is a Kafka with three batches of states.
+func many(t testing.TB) *kafka {
+	t.Helper()
+	k := &kafka{}
+	for i := range 3 * testBatch {
+		state := registry.State{App: "demo", User: fmt.Sprint("user", i), Device: "phone", EventTime: clock}
+		state.Binding.Platform, state.Binding.Version = "apns", 1
+		m := State(config().Topics, state.Record())
+		k.append(&stream.Record{Topic: m.Topic, Key: m.Key, Value: m.Value})
+	}
+	return k
+}
+
+// TestStatesPublishedDuringTheRebuildAreNotMissed: an event that was applied just before the loss may be published after
+// the scan has passed its place.
+func TestStatesPublishedDuringTheRebuildAreNotMissed(t *testing.T) {
+	t.Parallel()
+	k := many(t)
+	s := open(t)
+	rounds := 0
+	k.scanned = func(topic string) {
+		if topic != "push.registry" {
+			return
+		}
+		if rounds++; rounds > 2 {
+			return
+		}
+		state := registry.State{App: "demo", User: fmt.Sprint("late", rounds), Device: "phone", EventTime: clock}
+		state.Binding.Platform, state.Binding.Version = "apns", 1
+		m := State(config().Topics, state.Record())
+		k.append(&stream.Record{Topic: m.Topic, Key: m.Key, Value: m.Value})
+	}
+	w := &watched{server: s}
+	if err := rebuilder(w, k).Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"user0", "late1", "late2"} {
+		if d, err := s.Devices(t.Context(), "demo", user); err != nil || len(d) != 1 {
+			t.Errorf("%s has %d devices after the rebuild, %v", user, len(d), err)
+		}
+	}
+	if w.n != 5 {
+		t.Errorf("%d batches restored, want 3 and one for each late state: nothing is read twice", w.n)
+	}
+}
+
+func TestARebuildEndsThoughTheTopicGrowsOn(t *testing.T) {
+	t.Parallel()
+	k := many(t)
+	grow := k.topics["push.registry"][0]
+	k.scanned = func(string) { k.append(&stream.Record{Topic: grow.Topic, Key: grow.Key, Value: grow.Value}) }
+	s := open(t)
+	if err := rebuilder(s, k).Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneReplicaRebuilds(t *testing.T) {
+	t.Parallel()
+	k, s := many(t), open(t)
+	if ok, err := s.AcquireRebuild(t.Context(), "another", time.Minute); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := rebuilder(s, k).Rebuild(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ready(t.Context()); !errors.Is(err, registry.ErrEmpty) {
+		t.Errorf("while another replica rebuilds: %v", err)
+	}
+}
+
+func TestUnreadableStatesAreLeftOut(t *testing.T) {
+	t.Parallel()
+	k, s := &kafka{}, open(t)
+	for _, key := range []string{"demo|bob", "demo|bob|phone", "demo", ""} {
+		k.append(&stream.Record{Topic: "push.registry", Key: []byte(key), Value: []byte("\xff\xff")})
+	}
+	k.append(&stream.Record{Topic: "push.registry", Key: []byte("demo|bob|phone")})
+	if err := rebuilder(s, k).Rebuild(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
