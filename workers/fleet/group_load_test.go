@@ -34,7 +34,7 @@ const (
 // a time.
 func TestBigGroup(t *testing.T) {
 	kafka, redis := os.Getenv("PUSHFLEET_TEST_KAFKA"), os.Getenv("PUSHFLEET_TEST_REDIS")
-	if kafka == "" || redis == "" || os.Getenv("PUSHFLEET_BENCH") == "" {
+	if kafka == "" || redis == "" || os.Getenv("PUSHFLEET_TEST_BENCH") == "" {
 		t.Skip("needs real servers and minutes: run make bench")
 	}
 	t.Cleanup(func() { goleak.VerifyNone(t) })
