@@ -75,8 +75,6 @@ type Options struct {
 	KnownCredential func(app string, p push.Platform, credential string) bool
 	// CheckToken says what is wrong with a device token, or that the platform is unknown, and never quotes the token.
 	CheckToken func(p push.Platform, token string) error
-	// Syncs makes the records that correct icons after messages were read.
-	Syncs func([]registry.Sync) []stream.Message
 
 	Health, Ready, Metrics http.Handler // served without a bearer token
 

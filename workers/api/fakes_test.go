@@ -38,7 +38,6 @@ type fakeRegistry struct {
 	applied  []registry.DeviceEvent
 	members  []registry.Membership
 	receipts []registry.Receipt // read or acknowledged
-	syncs    []registry.Sync    // what reading brings
 	devices  []registry.Device
 	settings *schemasv1.UserState
 	timeline []registry.TimelineEntry
@@ -53,7 +52,7 @@ func (f *fakeRegistry) ApplyMemberships(_ context.Context, memberships []registr
 
 func (f *fakeRegistry) Read(_ context.Context, receipts []registry.Receipt) ([]registry.Sync, error) {
 	f.receipts = append(f.receipts, receipts...)
-	return f.syncs, f.err
+	return nil, f.err
 }
 
 func (f *fakeRegistry) Acknowledge(_ context.Context, receipts []registry.Receipt) error {
@@ -130,13 +129,6 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 				return errors.New("Token: not hex")
 			}
 			return nil
-		},
-		Syncs: func(syncs []registry.Sync) []stream.Message {
-			var messages []stream.Message
-			for _, s := range syncs {
-				messages = append(messages, stream.Message{Topic: "sync", Key: stream.DeviceKey(s.App, s.User, s.Device)})
-			}
-			return messages
 		},
 		Health: text("healthy"), Ready: text("ready"), Metrics: text("metrics"),
 		Now: func() time.Time { return now }, Logger: zap.New(core),

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
@@ -35,7 +34,7 @@ func (s *Server) postReceipts(w http.ResponseWriter, r *http.Request) *problem {
 	if p := s.publish(r.Context(), messages); p != nil {
 		return p
 	}
-	if p := s.applyReceipts(r.Context(), read, acknowledged); p != nil {
+	if p := s.applyReceipts(r, read, acknowledged); p != nil {
 		return p
 	}
 	answerJSON(w, http.StatusAccepted, accepted{Accepted: len(records)})
@@ -55,22 +54,20 @@ func (s *Server) parseReceipt(value []byte) (registry.Receipt, *problem) {
 	return receipt, nil
 }
 
-// applyReceipts brings the effect of receipts to Redis, and publishes what corrects icons by it: role devices, which
-// reads the same receipts, is not told of those a second time for as long as these wait.
-func (s *Server) applyReceipts(ctx context.Context, read, acknowledged []registry.Receipt) *problem {
-	redis, cancel := context.WithTimeout(ctx, s.opts.RegistryTimeout)
+// applyReceipts brings the effect of receipts to Redis. Corrections of icons are left to role devices: it reads the same
+// receipts, and gets the same answer.
+func (s *Server) applyReceipts(r *http.Request, read, acknowledged []registry.Receipt) *problem {
+	ctx, cancel := s.registryContext(r)
 	defer cancel()
-	if len(acknowledged) > 0 {
-		if err := s.opts.Registry.Acknowledge(redis, acknowledged); err != nil {
+	if len(read) > 0 {
+		if _, err := s.opts.Registry.Read(ctx, read); err != nil {
 			return notYetApplied(err)
 		}
 	}
-	if len(read) == 0 {
-		return nil
+	if len(acknowledged) > 0 {
+		if err := s.opts.Registry.Acknowledge(ctx, acknowledged); err != nil {
+			return notYetApplied(err)
+		}
 	}
-	syncs, err := s.opts.Registry.Read(redis, read)
-	if err != nil {
-		return notYetApplied(err)
-	}
-	return s.publish(ctx, s.opts.Syncs(syncs))
+	return nil
 }

@@ -1,15 +1,12 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 )
 
@@ -40,35 +37,6 @@ func TestReceiptsGoToTheirTopicAndWhatWasSeenToRedis(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestAReadMessagesCorrectionsAreDurableToo: the icons that show too much are corrected by records that the answer waits
-// for.
-func TestAReadMessagesCorrectionsAreDurableToo(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, nil)
-	b.registry.syncs = []registry.Sync{{App: "demo", User: "bob", Device: "bob-pad"}}
-	if w := b.do("POST", "/v1/receipts", ndjson, receiptOf("read")+"\n"+receiptOf("acknowledged")); w.Code != 202 {
-		t.Fatalf("status %d: %s", w.Code, w.Body)
-	}
-	var keys []string
-	for _, m := range b.published {
-		keys = append(keys, m.Topic+" "+string(m.Key))
-	}
-	if want := []string{"p.im.receipts demo|bob", "p.im.receipts demo|bob", "sync demo|bob|bob-pad"}; !slices.Equal(keys, want) {
-		t.Errorf("published %q, want %q", keys, want)
-	}
-	b = newBench(t, func(o *Options) {
-		o.Publisher = publisherFunc(func(_ context.Context, m stream.Message, done func(error)) {
-			if m.Topic == "sync" {
-				done(errors.New("broker refuses"))
-				return
-			}
-			done(nil)
-		})
-	})
-	b.registry.syncs = []registry.Sync{{App: "demo", User: "bob", Device: "bob-pad"}}
-	problemOf(t, b.do("POST", "/v1/receipts", "", receiptOf("read")), 503)
 }
 
 func TestBadReceiptsAreRefusedWhole(t *testing.T) {

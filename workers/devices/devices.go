@@ -137,7 +137,7 @@ func (d *Devices) applyReads(ctx context.Context, receipts []registry.Receipt, j
 	if err != nil {
 		return err
 	}
-	for _, m := range d.cfg.Syncs(syncs) {
+	for _, m := range d.cfg.syncs(syncs) {
 		durable := make([]func(error), len(jobs))
 		for i, j := range jobs {
 			durable[i] = j.pending.Add()

@@ -36,10 +36,10 @@ func registryRecord(topics stream.Topics, state interface{ MarshalVT() ([]byte, 
 // right number, or the app was opened.
 const syncLife = 24 * time.Hour
 
-// Syncs makes the notifications that correct the numbers on icons. They wake the app and show nothing; the number is
+// syncs makes the notifications that correct the numbers on icons. They wake the app and show nothing; the number is
 // filled in when they are sent, after a wait that lets a user read on. A device of a platform that this fleet does not
 // serve any more gets none.
-func (c Config) Syncs(syncs []registry.Sync) []stream.Message {
+func (c Config) syncs(syncs []registry.Sync) []stream.Message {
 	messages := make([]stream.Message, 0, len(syncs))
 	now := c.Now()
 	for _, s := range syncs {

@@ -125,7 +125,7 @@ func (f *fleet) api() error {
 	apps := Apps(f.cfg)
 	server, err := api.New(api.Options{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, TokensFile: f.cfg.API.TokensFile,
 		Publisher: f.pub, Registry: f.reg, KnownApp: func(app string) bool { return apps[app] },
-		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Syncs: f.devicesConfig().Syncs, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
+		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
 		ShutdownTimeout: drainTimeout, Registerer: f.metrics.Registerer(), Logger: f.log.Named("api")})
 	if err != nil {
 		return errors.Join(err, ln.Close())
