@@ -1,8 +1,8 @@
 // Package deliver is the worker pool of one platform. Records of its work topics flow in; an attempt is made for each
 // that the registry admits, and what the attempt led to flows out: an event, a retry, parked or dead record, a rejected
 // token. It promises that a record is acknowledged only when its end is durable, that a device's notifications of one
-// lane start in order and one at a time, that no credential has more than its share of sends in flight, and that a slow
-// answer delays nothing but its own device.
+// lane start in order and one at a time, that no credential has more than its share of sends in flight, that lanes are
+// served by their weights however much waits in another, and that a slow answer delays nothing but its own device.
 //
 // The way of a record: Handle → the device's line → admit (one pipelined script for many) → the credential's pool →
 // the platform's Sender → settle (publish what follows, mark the notification, write the event, acknowledge).
@@ -10,6 +10,7 @@ package deliver
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,11 +42,15 @@ type Config struct {
 	Policy      outcome.Policy                    // when and how often an attempt is repeated
 	SendTimeout time.Duration                     // for one attempt, waiting for a connection included
 	Concurrency int                               // sends in flight per credential
-	Share       int                               // what one credential may hold waiting, where several are in use
+	Share       int                               // what one credential may hold waiting in a lane, where several are in use
+	Weights     map[push.Lane]int                 // of the lanes; absent = 1
+	Keyless     bool                              // the platform needs no credential: an app has one pool
 	Known       func(app, credential string) bool // configured; what is not is a dead letter and gets no pool
 	Serves      func(push.Platform) bool          // platforms that have topics
-	Now         func() time.Time
-	Observe     func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
+	// AnyForeground says whether one device in the foreground silences its user's others, in this app.
+	AnyForeground func(app string) bool
+	Now           func() time.Time
+	Observe       func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
 }
 
 const (
@@ -55,7 +60,9 @@ const (
 	markBatch    = 256
 	markers      = 2
 	redisPause   = 100 * time.Millisecond // between two tries while Redis is away
+	lastingTries = 5                      // of an error that asking again does not heal; then the culprit is looked for
 	markTries    = 20                     // 2 s; after that the committed offset alone guards against a second push
+	lastMarks    = 2 * time.Second        // for what is settled when the process stops
 	refusedFor   = 30 * time.Second       // a refused credential's records are parked unsent that long, then one batch probes
 	sendBatch    = 100
 	sendBatchMin = 16 // a busy pool starts no smaller batch while more is waiting
@@ -70,9 +77,10 @@ type Deliver struct {
 	events  Events
 	log     *zap.Logger
 
-	lines *lines
-	ready *queue[*item]
-	marks *queue[mark]
+	weights []int // of push.Lanes, in their order
+	lines   *lines
+	ready   *queue[*item]
+	marks   *queue[mark]
 
 	mu    sync.Mutex
 	pools map[credential]*pool
@@ -91,22 +99,46 @@ type item struct {
 
 // New returns a Deliver. senders gives the sender of a credential, as push.Driver does.
 func New(cfg Config, reg Admitter, senders func(app, credential string) (push.Sender, error), pub outcome.Publisher, events Events, log *zap.Logger) *Deliver {
-	return &Deliver{cfg: cfg, reg: reg, senders: senders, pub: pub, events: events, log: log,
-		lines: newLines(), ready: newQueue[*item](), marks: newQueue[mark](), pools: map[credential]*pool{}}
+	weights := make([]int, len(push.Lanes))
+	for i, lane := range push.Lanes {
+		weights[i] = max(cfg.Weights[lane], 1)
+	}
+	return &Deliver{cfg: cfg, reg: reg, senders: senders, pub: pub, events: events, log: log, weights: weights,
+		lines: newLines(), ready: newQueue(weights, laneOf), marks: newQueue([]int{1}, func(mark) int { return 0 }),
+		pools: map[credential]*pool{}}
+}
+
+// laneOf is an item's place in push.Lanes. A name that nobody knows stands for the normal lane.
+func laneOf(it *item) int {
+	if i := slices.Index(push.Lanes, it.meta.Lane); i >= 0 {
+		return i
+	}
+	return slices.Index(push.Lanes, push.LaneNormal)
 }
 
 // Run works until ctx ends, which is to be after the source has drained; what is still under way is then given up and
-// read again by its next owner. It returns when no goroutine of it is left.
+// read again by its next owner. It ends in the order of an item's way: admission, then the sends, whose answers are
+// awaited, then the marks of what they led to, for 2 s at most. It returns when no goroutine of it is left.
 func (d *Deliver) Run(ctx context.Context) {
-	var wg sync.WaitGroup
+	last, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	marking, stopMarking := context.WithCancel(last)
+	defer stopMarking()
+	var admitting, settling sync.WaitGroup
 	for range admitters {
-		wg.Go(func() { d.ready.drain(ctx, admitBatch, func(batch []*item) { d.admit(ctx, batch) }) })
+		admitting.Go(func() { d.ready.drain(ctx, ctx, admitBatch, func(batch []*item) { d.admit(ctx, batch) }) })
 	}
 	for range markers {
-		wg.Go(func() { d.marks.drain(ctx, markBatch, func(batch []mark) { d.settle(ctx, batch) }) })
+		settling.Go(func() {
+			d.marks.drain(marking, last, markBatch, func(batch []mark) { d.settle(last, batch) })
+		})
 	}
-	wg.Wait()
+	admitting.Wait()
 	d.sends.Wait()
+	limit := time.AfterFunc(lastMarks, giveUp)
+	defer limit.Stop()
+	stopMarking()
+	settling.Wait()
 }
 
 // Handle takes records in order. It returns at once: the source bounds how many are on their way.

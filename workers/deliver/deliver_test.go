@@ -25,7 +25,14 @@ type world struct {
 	mu      sync.Mutex
 	steps   []string
 	admit   func(registry.AdmitRequest) registry.Admission
+	poison  string        // id of a notification that the registry chokes on
+	publish time.Duration // how long Kafka takes
 	records int64
+
+	asked, requests int // calls of Admit, and what they asked for
+
+	publishing sync.WaitGroup
+	stopTook   time.Duration
 }
 
 func (w *world) note(format string, args ...any) {
@@ -41,8 +48,15 @@ func (w *world) happened() string {
 }
 
 func (w *world) Admit(_ context.Context, requests []registry.AdmitRequest) ([]registry.Admission, error) {
+	w.mu.Lock()
+	w.asked++
+	w.requests += len(requests)
+	w.mu.Unlock()
 	answers := make([]registry.Admission, len(requests))
 	for i, r := range requests {
+		if r.ID == w.poison {
+			return nil, fmt.Errorf("registry: admit: %w", registry.ErrMalformed)
+		}
 		answers[i] = registry.Admission{Verdict: registry.Go, Badge: 7}
 		if w.admit != nil {
 			answers[i] = w.admit(r)
@@ -51,7 +65,10 @@ func (w *world) Admit(_ context.Context, requests []registry.AdmitRequest) ([]re
 	return answers, nil
 }
 
-func (w *world) Settle(_ context.Context, marks []registry.Mark) error {
+func (w *world) Settle(ctx context.Context, marks []registry.Mark) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for _, m := range marks {
 		w.note("mark %s %s", m.ID, map[registry.MarkState]string{registry.MarkDone: "done", registry.MarkRetry: "retry",
 			registry.MarkReleased: "released", registry.MarkDead: "dead"}[m.State])
@@ -61,7 +78,10 @@ func (w *world) Settle(_ context.Context, marks []registry.Mark) error {
 
 func (w *world) Publish(_ context.Context, m stream.Message, done func(error)) {
 	w.note("publish %s", m.Topic)
-	go done(nil)
+	w.publishing.Go(func() {
+		time.Sleep(w.publish)
+		done(nil)
+	})
 }
 
 func (w *world) Record(_ context.Context, e *schemasv1.Event, done func(error)) {
@@ -71,14 +91,18 @@ func (w *world) Record(_ context.Context, e *schemasv1.Event, done func(error)) 
 
 // record is a work record for a device; its id names it in the log.
 func (w *world) record(id, device string) *stream.Record {
+	return w.inLane(push.LaneNormal, id, device)
+}
+
+func (w *world) inLane(lane push.Lane, id, device string) *stream.Record {
 	n := &push.Notification{
 		ID: id, App: "demo", User: "bob", Device: device, Platform: "apns", Token: "aa", Credential: "c",
 		Badge: push.NoBadge, Expires: time.Now().Add(time.Hour), Received: time.Now(),
 	}
 	w.records++
 	rec := &stream.Record{
-		Topic: "push.apns.normal", Offset: w.records, Key: stream.DeviceKey("demo", "bob", device),
-		Value: stream.EncodeNotification(n), Headers: stream.Meta{ID: id, Lane: push.LaneNormal, Attempt: 1}.Headers(),
+		Topic: "push.apns." + string(lane), Offset: w.records, Key: stream.DeviceKey("demo", "bob", device),
+		Value: stream.EncodeNotification(n), Headers: stream.Meta{ID: id, Lane: lane, Attempt: 1}.Headers(),
 	}
 	rec.OnAck(func(acked bool) {
 		if acked {
@@ -95,7 +119,10 @@ func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := New(Config{
-			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Serves: func(p push.Platform) bool { return p == "fcm" }, Known: func(_, name string) bool { return name == "c" }, Concurrency: 10, Share: 100, Now: time.Now,
+			Platform: "apns", Owner: "me", Policy: policy, SendTimeout: 10 * time.Second, Concurrency: 20, Share: 100_000,
+			Weights: map[push.Lane]int{push.LaneUrgent: 8, push.LaneNormal: 4, push.LaneBulk: 1},
+			Known:   func(_, name string) bool { return name == "c" }, Serves: func(p push.Platform) bool { return p == "fcm" },
+			AnyForeground: func(app string) bool { return app == "family" }, Now: time.Now,
 			Observe: func(*push.Notification, push.Lane, push.Outcome, time.Duration) {},
 		}, w, func(string, string) (push.Sender, error) { return sender, senderErr }, w, w, zap.NewNop())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -103,8 +130,11 @@ func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(
 		go func() { defer close(done); d.Run(ctx) }()
 		play(t.Context(), d)
 		synctest.Wait()
+		stopped := time.Now()
 		cancel()
 		<-done
+		w.stopTook = time.Since(stopped)
+		w.publishing.Wait()
 	})
 }
 
@@ -152,6 +182,18 @@ func TestOrderOfTheLastSteps(t *testing.T) {
 		"device uses a platform that nobody serves": {
 			admission: &registry.Admission{Verdict: registry.Moved, Binding: &push.Binding{Platform: "web"}},
 			want:      "publish push.apns.dead; mark n1 dead; event n1 dead unknown_credential; ack n1",
+		},
+		"recalled": {
+			admission: &registry.Admission{Verdict: registry.Filtered, Reason: push.ReasonRecalled}, want: "mark n1 done; event n1 filter recalled; ack n1",
+		},
+		"read elsewhere": {
+			admission: &registry.Admission{Verdict: registry.Filtered, Reason: push.ReasonRead}, want: "mark n1 done; event n1 filter read; ack n1",
+		},
+		"its user's quiet hours": {
+			admission: &registry.Admission{Verdict: registry.Filtered, Reason: push.ReasonQuietHours}, want: "mark n1 done; event n1 filter quiet_hours; ack n1",
+		},
+		"its first push was acknowledged": {
+			admission: &registry.Admission{Verdict: registry.Filtered, Reason: push.ReasonSuperseded}, want: "event n1 filter superseded; ack n1",
 		},
 		"device uses another platform": {
 			admission: &registry.Admission{Verdict: registry.Moved, Binding: &push.Binding{Platform: "fcm"}}, want: "publish push.fcm.normal; ack n1",

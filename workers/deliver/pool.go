@@ -19,18 +19,22 @@ type pool struct {
 	cred credential
 
 	mu      sync.Mutex
-	waiting []*item
+	waiting weighted[*item]
 	flying  int
 	refused time.Time // until then the credential's records are parked unsent
 }
 
-func (d *Deliver) pool(app, name string) *pool {
-	key := credential{app, name}
+// poolOf is where a notification's credential is used. A platform without credentials has one pool an app.
+func (d *Deliver) poolOf(n *push.Notification) *pool {
+	key := credential{n.App, n.Credential}
+	if d.cfg.Keyless {
+		key.name = ""
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pools[key]
 	if p == nil {
-		p = &pool{d: d, cred: key}
+		p = &pool{d: d, cred: key, waiting: newWeighted(d.weights, laneOf)}
 		d.pools[key] = p
 	}
 	return p
@@ -48,9 +52,9 @@ func (p *pool) add(ctx context.Context, it *item) {
 	shared := p.d.shared()
 	p.mu.Lock()
 	refused := p.d.cfg.Now().Before(p.refused)
-	full := shared && len(p.waiting) >= p.d.cfg.Share
+	full := shared && p.waiting.beside(it) >= p.d.cfg.Share
 	if !refused && !full {
-		p.waiting = append(p.waiting, it)
+		p.waiting.put(it)
 	}
 	p.mu.Unlock()
 	switch {
@@ -67,17 +71,12 @@ func (p *pool) add(ctx context.Context, it *item) {
 func (p *pool) start(ctx context.Context) {
 	for {
 		p.mu.Lock()
-		free := p.d.cfg.Concurrency - p.flying
-		n := min(len(p.waiting), free, sendBatch)
-		if n <= 0 || (n < sendBatchMin && n < len(p.waiting)) {
+		n := min(p.waiting.len(), p.d.cfg.Concurrency-p.flying, sendBatch)
+		if n <= 0 || (n < sendBatchMin && n < p.waiting.len() && p.flying > 0) {
 			p.mu.Unlock()
 			return
 		}
-		batch := make([]*item, n)
-		copy(batch, p.waiting)
-		rest := copy(p.waiting, p.waiting[n:])
-		clear(p.waiting[rest:])
-		p.waiting = p.waiting[:rest]
+		batch := p.waiting.take(n)
 		p.flying += n
 		p.mu.Unlock()
 		p.d.sends.Go(func() { p.send(ctx, batch) })
@@ -127,21 +126,29 @@ func (p *pool) send(ctx context.Context, batch []*item) {
 	}
 }
 
-// fresh leaves out what must not be tried any more: given up by the source, or so long in the pool that its lease would
-// not cover the attempt, which then asks for admission again.
+// fresh leaves out what must not be tried any more. What waited so long in the pool that its lease would not cover the
+// attempt asks for admission again, and keeps its place meanwhile: the others behind it wait no longer for that.
 func (p *pool) fresh(ctx context.Context, batch []*item) []*item {
 	now := p.d.cfg.Now()
 	live := make([]*item, 0, len(batch))
+	var old []*item
 	for _, it := range batch {
 		switch {
 		case it.ctx.Err() != nil || ctx.Err() != nil:
 			p.d.unlease(it)
 			p.d.abandon(it)
 		case now.Sub(it.admitted) > leaseMargin:
-			p.d.ready.put(it)
+			old = append(old, it)
 		default:
 			live = append(live, it)
 		}
+	}
+	for _, it := range p.d.admissible(ctx, old) {
+		if other := p.d.poolOf(it.n); other != p {
+			other.add(ctx, it)
+			continue
+		}
+		live = append(live, it)
 	}
 	return live
 }

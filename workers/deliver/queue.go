@@ -5,15 +5,18 @@ import (
 	"sync"
 )
 
-// queue hands items to workers in batches: one waits for company only as long as the workers are busy. It has no bound
-// of its own; what can be in it is bounded by the source's records in flight.
+// queue hands items to workers in batches, lanes by their weights: one waits for company only as long as the workers are
+// busy. It has no bound of its own; what can be in it is bounded by the source's records in flight.
 type queue[T any] struct {
-	mu    sync.Mutex
-	items []T
-	wake  chan struct{} // capacity 1: something is there
+	mu       sync.Mutex
+	items    weighted[T]
+	promised int           // items that will be put, or given up
+	wake     chan struct{} // capacity 1: something is there
 }
 
-func newQueue[T any]() *queue[T] { return &queue[T]{wake: make(chan struct{}, 1)} }
+func newQueue[T any](weights []int, lane func(T) int) *queue[T] {
+	return &queue[T]{items: newWeighted(weights, lane), wake: make(chan struct{}, 1)}
+}
 
 // put adds items.
 func (q *queue[T]) put(items ...T) {
@@ -21,7 +24,23 @@ func (q *queue[T]) put(items ...T) {
 		return
 	}
 	q.mu.Lock()
-	q.items = append(q.items, items...)
+	for _, item := range items {
+		q.items.put(item)
+	}
+	q.mu.Unlock()
+	q.signal()
+}
+
+// promise announces an item that drain is to wait for; keep takes that back, once it was put or will never be.
+func (q *queue[T]) promise() {
+	q.mu.Lock()
+	q.promised++
+	q.mu.Unlock()
+}
+
+func (q *queue[T]) keep() {
+	q.mu.Lock()
+	q.promised--
 	q.mu.Unlock()
 	q.signal()
 }
@@ -37,20 +56,17 @@ func (q *queue[T]) signal() {
 func (q *queue[T]) take(n int) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n = min(n, len(q.items))
-	batch := make([]T, n)
-	copy(batch, q.items)
-	rest := copy(q.items, q.items[n:])
-	clear(q.items[rest:])
-	q.items = q.items[:rest]
-	if rest > 0 {
+	batch := q.items.take(n)
+	if q.items.len() > 0 {
 		q.signal()
 	}
 	return batch
 }
 
-// drain calls work with batches until ctx ends and the queue is empty. Several may drain one queue.
-func (q *queue[T]) drain(ctx context.Context, n int, work func([]T)) {
+// drain calls work with batches until ctx ends and nothing is there or promised, at the latest until last ends. Several
+// may drain one queue.
+func (q *queue[T]) drain(ctx, last context.Context, n int, work func([]T)) {
+	defer q.signal() // the others look again
 	for {
 		if batch := q.take(n); len(batch) > 0 {
 			work(batch)
@@ -58,16 +74,22 @@ func (q *queue[T]) drain(ctx context.Context, n int, work func([]T)) {
 		}
 		select {
 		case <-q.wake:
+			continue
 		case <-ctx.Done():
-			if q.empty() {
-				return
-			}
+		}
+		if q.done() {
+			return
+		}
+		select {
+		case <-q.wake:
+		case <-last.Done():
+			return
 		}
 	}
 }
 
-func (q *queue[T]) empty() bool {
+func (q *queue[T]) done() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items) == 0
+	return q.items.len() == 0 && q.promised == 0
 }

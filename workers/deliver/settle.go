@@ -26,8 +26,20 @@ type mark struct {
 // written, then the record is acknowledged. A crash between any two leaves the record to be read again, and the mark
 // decides whether that leads to a second attempt.
 func (d *Deliver) finish(ctx context.Context, it *item, o push.Outcome) {
+	d.conclude(ctx, it, o, next(o, it.n, it.meta, d.cfg.Now(), d.cfg.Topics, d.cfg.Policy))
+}
+
+// poisoned ends an item that the registry can never judge. It leaves no mark: that could not be written either.
+func (d *Deliver) poisoned(ctx context.Context, it *item, cause error) {
+	o := push.Outcome{Disposition: push.Dead, Reason: push.ReasonInvalidMessage, Answer: "registry", Err: cause}
+	s := next(o, it.n, it.meta, d.cfg.Now(), d.cfg.Topics, d.cfg.Policy)
+	s.unmarked = true
+	d.conclude(ctx, it, o, s)
+}
+
+// conclude takes the steps that follow an outcome.
+func (d *Deliver) conclude(ctx context.Context, it *item, o push.Outcome, s step) {
 	now := d.cfg.Now()
-	s := next(o, it.n, it.meta, now, d.cfg.Topics, d.cfg.Policy)
 	if o.Err != nil && s.disposition != push.Retry {
 		d.log.Warn("notification not sent", zap.String("id", it.n.ID), zap.String("platform", string(d.cfg.Platform)),
 			zap.String("disposition", s.disposition.String()), zap.String("reason", string(s.reason)), zap.String("answer", o.Answer), zap.Error(o.Err))
@@ -36,7 +48,9 @@ func (d *Deliver) finish(ctx context.Context, it *item, o push.Outcome) {
 	m.Mark = d.markOf(it, s.mark)
 	m.Reason = s.reason
 	d.release(it)
+	d.marks.promise()
 	follow := func(err error) {
+		defer d.marks.keep()
 		if err != nil {
 			d.left(it.rec, err)
 			return
@@ -66,17 +80,35 @@ func (d *Deliver) unlease(it *item) {
 
 // move hands an item to the lane of the platform that its device uses now.
 func (d *Deliver) move(ctx context.Context, it *item, b push.Binding) {
-	n := *it.n
-	n.Platform, n.Token, n.Credential, n.Version = b.Platform, b.Token, b.Credential, b.Version
+	n := rebound(it.n, b)
+	n.Platform = b.Platform
 	d.release(it)
 	d.pub.Publish(ctx, stream.Message{Topic: d.cfg.Topics.Work(n.Platform, it.meta.Lane), Key: it.rec.Key,
-		Value: stream.EncodeNotification(&n), Headers: it.meta.Headers(), Partition: -1}, func(err error) {
+		Value: stream.EncodeNotification(n), Headers: it.meta.Headers(), Partition: -1}, func(err error) {
 		if err != nil {
 			d.left(it.rec, err)
 			return
 		}
 		it.rec.Ack()
 	})
+}
+
+// rebound is a notification to where its device's pushes go now. A call needs a token of its own; where the device has
+// none any more, it rings as an alert that may break through.
+func rebound(n *push.Notification, b push.Binding) *push.Notification {
+	c := *n
+	c.Token, c.Credential, c.Version = b.Token, b.Credential, b.Version
+	switch {
+	case c.Type != push.TypeVoIP:
+	case b.VoIPToken != "":
+		c.Token = b.VoIPToken
+	default:
+		c.Type = push.TypeAlert
+		if c.Interruption == "" {
+			c.Interruption = "time-sensitive"
+		}
+	}
+	return &c
 }
 
 // repeat acknowledges an item that was settled before, and says so again: the first saying may have been lost with the
@@ -137,6 +169,7 @@ type rejection struct {
 	EventTime                int64
 	Version                  int64
 	Reason                   push.Reason
+	PushType                 push.Type `json:",omitempty"` // whose token: a call's, where it says so
 }
 
 // rejected tells the registry that a version of a binding is dead. Its time is the one from which the provider knew,
@@ -145,8 +178,12 @@ func rejected(topics stream.Topics, n *push.Notification, reason push.Reason, si
 	if since.IsZero() {
 		since = now
 	}
-	value, err := json.Marshal(rejection{App: n.App, User: n.User, Device: n.Device, Event: "token_rejected",
-		EventTime: since.UnixMilli(), Version: n.Version, Reason: reason})
+	r := rejection{App: n.App, User: n.User, Device: n.Device, Event: "token_rejected", EventTime: since.UnixMilli(),
+		Version: n.Version, Reason: reason}
+	if n.Type == push.TypeVoIP {
+		r.PushType = n.Type
+	}
+	value, err := json.Marshal(r)
 	if err != nil {
 		panic("a struct of strings and integers did not marshal: " + err.Error())
 	}
