@@ -22,7 +22,9 @@ const (
 )
 
 // RoleDeliver is the worker pool of a platform.
-func RoleDeliver(p push.Platform) Role { return Role("deliver-" + string(p)) }
+func RoleDeliver(p push.Platform) Role { return Role(deliverPrefix + string(p)) }
+
+const deliverPrefix = "deliver-"
 
 // Roles lists every role.
 func Roles() []Role {

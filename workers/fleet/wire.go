@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/pushfleet/pushfleet/pkg/config"
@@ -27,11 +26,17 @@ const (
 	waitingDrain   = time.Second // nothing of it runs for long
 )
 
+const (
+	reportBatch    = 16 // a record of push.events packs up to 500 events
+	fanoutBatch    = 4  // a record of push.fanout stands for about 1,000 members
+	presenceWeight = 4  // of device events, beside memberships and receipts
+)
+
+// route adds the role's three sources: messages, the parts of big groups, and recalls.
 func (f *fleet) route() error {
-	hold := &freshness{limit: f.cfg.Presence.MaxLag, head: func(ctx context.Context) ([]stream.Head, error) {
-		return f.cluster.Head(ctx, f.group("devices"), f.topics.Presence())
-	}}
-	hold.set(errors.New("presence was not looked at yet"))
+	hold := newFreshness(f.cfg.Presence.MaxLag, []string{f.topics.Presence(), f.topics.Groups()}, func(ctx context.Context, topic string) ([]stream.Head, error) {
+		return f.cluster.Head(ctx, f.group("devices"), topic)
+	})
 	f.workers = append(f.workers, hold.run)
 	f.health.Add("presence", hold.check)
 	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Policies(f.cfg), Platforms: f.served(),
@@ -40,9 +45,15 @@ func (f *fleet) route() error {
 	if f.cfg.Kafka.Start == config.StartEarliest {
 		start = stream.StartEarliest
 	}
-	return f.source(RoleRoute, stream.SourceConfig{Group: "route", Lanes: []stream.Lane{{Topics: []string{f.topics.Messages()}}},
-		Start: map[string]stream.Start{f.topics.Messages(): start}, Budget: f.budget, DrainTimeout: drainTimeout}, r.Handle)
+	return errors.Join(
+		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "route", Lanes: lane(f.topics.Messages()),
+			Start: map[string]stream.Start{f.topics.Messages(): start}}), r.Handle),
+		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "fanout", Lanes: lane(f.topics.Fanout()), BatchRecords: fanoutBatch}), r.HandleFanout),
+		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "recall", Lanes: lane(f.topics.Receipts())}), r.HandleReceipts))
 }
+
+// lane is a source's only lane.
+func lane(topics ...string) []stream.Lane { return []stream.Lane{{Topics: topics}} }
 
 // served is the set of platforms.
 func (f *fleet) served() map[push.Platform]bool {
@@ -59,17 +70,18 @@ func (f *fleet) deliver(p push.Platform) error {
 		return fmt.Errorf("no such platform: %s", p)
 	}
 	d := deliver.New(deliver.Config{Platform: p, Topics: f.topics, Owner: f.owner, Policy: f.policy, SendTimeout: 10 * time.Second,
-		Concurrency: 1000, Share: f.cfg.Limits.InFlight / 2, Now: time.Now,
+		Concurrency: driver.Concurrency(), Share: max(f.share.records/2, 1), Weights: f.cfg.Lanes, Keyless: keyless(p), Now: time.Now,
 		Serves: func(p push.Platform) bool { return f.drivers[p] != nil },
-		Known:  func(app, name string) bool { return f.knownCredential(app, p, name) }, Observe: f.attempted},
+		Known:  func(app, name string) bool { return f.knownCredential(app, p, name) }, AnyForeground: f.anyForeground,
+		Observe: f.attempted},
 		f.reg, driver.Sender, f.pub, f.recorder, f.log.Named(string(RoleDeliver(p))))
 	f.workers = append(f.workers, d.Run)
 	var lanes []stream.Lane
 	for _, l := range push.Lanes {
 		lanes = append(lanes, stream.Lane{Topics: []string{f.topics.Work(p, l)}, Weight: f.cfg.Lanes[l]})
 	}
-	return f.source(RoleDeliver(p), stream.SourceConfig{Group: string(RoleDeliver(p)), Lanes: lanes, Budget: f.budget,
-		MaxRecords: f.cfg.Limits.InFlight, DrainTimeout: drainTimeout}, d.Handle)
+	return f.source(RoleDeliver(p), stream.SourceConfig{Group: string(RoleDeliver(p)), Lanes: lanes,
+		MaxRecords: f.share.records, MaxBytes: f.share.bytes, DrainTimeout: f.end.drain}, d.Handle)
 }
 
 func (f *fleet) retry() error {
@@ -91,27 +103,29 @@ func (f *fleet) waitingRoom(p push.Platform, name, topic string, delay time.Dura
 	r := retry.New(retry.Config{Topics: f.topics, Platform: p, Delay: delay, Policy: f.policy, Now: time.Now},
 		f.pub, f.recorder, f.log.Named(name))
 	f.workers = append(f.workers, r.Run)
-	return f.source(RoleRetry, stream.SourceConfig{Group: name, Lanes: []stream.Lane{{Topics: []string{topic}}},
-		MaxRecords: waitingRecords, MaxBytes: waitingBytes, PartitionWindow: waitingRecords / 2, DrainTimeout: waitingDrain}, r.Handle)
+	return f.source(RoleRetry, stream.SourceConfig{Group: name, Lanes: lane(topic),
+		MaxRecords: waitingRecords, MaxBytes: waitingBytes, PartitionWindow: waitingRecords / 2, DrainTimeout: min(waitingDrain, f.end.drain)}, r.Handle)
 }
 
 func (f *fleet) devices() error {
-	rebuilder := devices.NewRebuilder(f.reg, f.cluster, f.devicesConfig(), f.owner, f.log.Named("rebuild"))
-	f.workers = append(f.workers, rebuilder.Run)
-	d := devices.New(f.devicesConfig(), f.reg, f.pub, f.recorder, f.log.Named("devices"))
-	return f.source(RoleDevices, stream.SourceConfig{Group: "devices", Lanes: []stream.Lane{{Topics: []string{f.topics.Devices(), f.topics.Presence(), f.topics.Groups(), f.topics.Receipts()}}},
-		Budget: f.budget, DrainTimeout: drainTimeout}, d.Handle)
-}
-
-func (f *fleet) devicesConfig() devices.Config {
-	return devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken,
+	cfg := devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken,
 		RetryDelay: f.cfg.Retry.Delays[0], Now: time.Now}
+	rebuilder := devices.NewRebuilder(f.reg, f.cluster, cfg, f.owner, f.log.Named("rebuild"))
+	f.workers = append(f.workers, rebuilder.Run)
+	d := devices.New(cfg, f.reg, f.pub, f.recorder, f.log.Named("devices"))
+	// Messages wait for presence: it goes first where a group is imported or a chat is read at length.
+	lanes := []stream.Lane{
+		{Topics: []string{f.topics.Devices(), f.topics.Presence()}, Weight: presenceWeight},
+		{Topics: []string{f.topics.Groups()}},
+		{Topics: []string{f.topics.Receipts()}},
+	}
+	return f.source(RoleDevices, f.bounded(stream.SourceConfig{Group: "devices", Lanes: lanes}), d.Handle)
 }
 
 func (f *fleet) report() error {
 	r := report.New(f.reg, f.log.Named("report"))
-	return f.source(RoleReport, stream.SourceConfig{Group: "report", Lanes: []stream.Lane{{Topics: []string{f.topics.Events()}}},
-		Budget: f.budget, DrainTimeout: drainTimeout}, r.Handle)
+	return f.source(RoleReport, f.bounded(stream.SourceConfig{Group: "report", Lanes: lane(f.topics.Events()),
+		BatchRecords: reportBatch}), r.Handle)
 }
 
 func (f *fleet) api() error {
@@ -126,56 +140,10 @@ func (f *fleet) api() error {
 	server, err := api.New(api.Options{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, TokensFile: f.cfg.API.TokensFile,
 		Publisher: f.pub, Registry: f.reg, KnownApp: func(app string) bool { return apps[app] },
 		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
-		ShutdownTimeout: drainTimeout, Registerer: f.metrics.Registerer(), Logger: f.log.Named("api")})
+		ShutdownTimeout: f.end.drain, Registerer: f.metrics.Registerer(), Logger: f.log.Named("api")})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	f.sources = append(f.sources, func(ctx context.Context) error { return server.Run(ctx, ln) })
-	return nil
-}
-
-// freshness says whether presence is fresh enough to decide: the oldest presence event that devices has not applied is
-// no older than the limit.
-type freshness struct {
-	limit time.Duration
-	head  func(context.Context) ([]stream.Head, error)
-	state atomic.Pointer[error] // nil error inside: fresh
-}
-
-// freshnessEvery is how often it looks; together with the commit interval it is far below the limit's default of 2 s.
-const freshnessEvery = 250 * time.Millisecond
-
-func (h *freshness) set(err error) { h.state.Store(&err) }
-
-func (h *freshness) check(context.Context) error { return *h.state.Load() }
-
-func (h *freshness) run(ctx context.Context) {
-	tick := time.NewTicker(freshnessEvery)
-	defer tick.Stop()
-	for {
-		h.set(h.look(ctx))
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (h *freshness) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	heads, err := h.head(ctx)
-	if err != nil {
-		return fmt.Errorf("lag of presence events is unknown: %w", err)
-	}
-	for _, p := range heads {
-		if p.Oldest.IsZero() {
-			continue
-		}
-		if age := time.Since(p.Oldest); age > h.limit {
-			return fmt.Errorf("presence event of partition %d unread for %s", p.Partition, age.Round(time.Millisecond))
-		}
-	}
 	return nil
 }

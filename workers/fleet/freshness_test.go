@@ -1,0 +1,55 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/stream"
+)
+
+func TestMessagesWaitWhileEventsAreUnread(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		unread map[string]time.Duration // age of the oldest unread event by topic; absent = none
+		away   bool
+		want   string // part of the reason; "" = fresh
+	}{
+		"all is read":                      {},
+		"presence is a little behind":      {unread: map[string]time.Duration{"im.presence": time.Second}},
+		"presence is behind":               {unread: map[string]time.Duration{"im.presence": 3 * time.Second}, want: "im.presence/1 unread for 3s"},
+		"a membership is unread":           {unread: map[string]time.Duration{"im.groups": 5 * time.Second}, want: "im.groups/1 unread for 5s"},
+		"Kafka does not say what is there": {away: true, want: "lag of im.presence is unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newFreshness(2*time.Second, []string{"im.presence", "im.groups"}, func(_ context.Context, topic string) ([]stream.Head, error) {
+					if test.away {
+						return nil, errors.New("no broker answers")
+					}
+					heads := []stream.Head{{}, {PartitionLag: stream.PartitionLag{Partition: 1}}}
+					if age, ok := test.unread[topic]; ok {
+						heads[1].Oldest = time.Now().Add(-age)
+					}
+					return heads, nil
+				})
+				if h.check(t.Context()) == nil {
+					t.Error("fresh before anybody looked")
+				}
+				ctx, stop := context.WithCancel(t.Context())
+				go h.run(ctx)
+				synctest.Wait()
+				switch err := h.check(ctx); {
+				case test.want == "" && err != nil, test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+					t.Errorf("%v, want %q", err, test.want)
+				}
+				stop()
+				synctest.Wait()
+			})
+		})
+	}
+}
