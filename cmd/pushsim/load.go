@@ -51,6 +51,7 @@ func load(stdout io.Writer) *cobra.Command {
 	return cmd
 }
 
+// run makes the load until all is made, or ctx ends, which is no failure.
 func (p plan) run(ctx context.Context, stdout io.Writer) error {
 	cfg, err := config.Load(p.config, fleet.Names())
 	if err != nil {
@@ -60,33 +61,57 @@ func (p plan) run(ctx context.Context, stdout io.Writer) error {
 	defer cluster.Close()
 	pub := cluster.NewPublisher(stream.PublisherConfig{})
 	topics := stream.Topics{Prefix: cfg.Kafka.Prefix}
-	var failed atomic.Int64
+	var written, failed atomic.Int64
 	done := func(err error) {
-		if err != nil {
+		switch {
+		case err == nil:
+			written.Add(1)
+		case ctx.Err() == nil:
 			failed.Add(1)
 		}
 	}
 	began := time.Now()
-	for i := range p.users {
+	for i := 0; i < p.users && ctx.Err() == nil; i++ {
 		for _, event := range deviceEvents(cfg.DefaultApp, i, began) {
 			pub.Publish(ctx, stream.Message{Topic: topics.Devices(), Key: stream.UserKey(cfg.DefaultApp, user(i)), Value: event, Partition: stream.ByKey}, done)
 		}
 	}
 	made := p.messagesTo(ctx, pub, topics.Messages(), cfg.DefaultApp, done)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if err := pub.Close(closing); err != nil {
-		return err
-	}
+	err = closeWithin(ctx, pub)
 	took := time.Since(began)
-	if _, err := fmt.Fprintf(stdout, "%d users, %d messages in %s, %.0f a second, %d not written\n", p.users, made,
-		took.Round(time.Millisecond), float64(made)/took.Seconds(), failed.Load()); err != nil {
+	if _, err := fmt.Fprintf(stdout, "%d users, %d messages in %s, %.0f a second; %d records written, %d failed\n", p.users, made,
+		took.Round(time.Millisecond), float64(made)/took.Seconds(), written.Load(), failed.Load()); err != nil {
 		return err
 	}
-	if failed.Load() > 0 {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	case failed.Load() > 0:
 		return fmt.Errorf("%d records were not written", failed.Load())
 	}
 	return nil
+}
+
+const (
+	lastWrites  = 30 * time.Second // for what waits when all is made
+	interrupted = 5 * time.Second  // the same after a signal, which promises an end within 15 s
+)
+
+// closeWithin writes what waits.
+func closeWithin(ctx context.Context, pub *stream.Publisher) error {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(interrupted):
+			cancel()
+		case <-closing.Done():
+		}
+	})
+	defer stop()
+	return pub.Close(closing)
 }
 
 // messagesTo produces the messages at the rate until ctx ends, and returns how many.
@@ -102,7 +127,7 @@ func (p plan) messagesTo(ctx context.Context, pub *stream.Publisher, topic, app 
 			return made
 		}
 		due := min(p.messages, int(time.Since(began).Seconds()*float64(p.rate)))
-		for ; made < due; made++ {
+		for ; made < due && ctx.Err() == nil; made++ {
 			pub.Publish(ctx, stream.Message{Topic: topic, Key: []byte("load|" + user(made%p.users)), Value: chat(app, made, p.users), Partition: stream.ByKey}, done)
 		}
 	}
