@@ -43,8 +43,12 @@ run: build ## keep the embedded fleet running
 lint: ## run the linter, the import arrows included (its first build takes minutes)
 	$(TOOL) golangci-lint run ./...
 
+.PHONY: pages
+pages: ## write docs/topics.md and docs/http.md of the specifications anew
+	$(GO) run ./scripts/render
+
 .PHONY: generate
-generate: ## write the Go code of the schemas anew (needs protoc)
+generate: pages ## the same, and the Go code of the schemas (needs protoc)
 	@command -v protoc >/dev/null || { echo "no protoc; Debian's package is protobuf-compiler" >&2; exit 1; }
 	$(GO) build -modfile=tools/go.mod -o $(PLUGINS)/ google.golang.org/protobuf/cmd/protoc-gen-go github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto
 	PATH="$(PLUGINS):$$PATH" protoc --proto_path=schemas/v1 \

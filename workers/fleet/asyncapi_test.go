@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,10 @@ type asyncAPI struct {
 		} `json:"messages"`
 		Bindings struct {
 			Kafka struct {
-				Topic map[string][]string `json:"topicConfiguration"`
+				Topic struct {
+					Policy    []string `json:"cleanup.policy"`
+					Retention int64    `json:"retention.ms"`
+				} `json:"topicConfiguration"`
 			} `json:"kafka"`
 		} `json:"bindings"`
 	} `json:"channels"`
@@ -109,8 +113,8 @@ func (d *asyncAPI) pattern(t *testing.T, channel string) *regexp.Regexp {
 	return regexp.MustCompile("^" + text + "$")
 }
 
-// TestAsyncAPINamesEveryTopic: each topic that the fleet creates has one channel, with its clean-up policy, and no
-// channel is without a topic or without an operation.
+// TestAsyncAPINamesEveryTopic: each topic that the fleet creates has one channel, with its clean-up policy and
+// retention, and no channel is without a topic or without an operation.
 func TestAsyncAPINamesEveryTopic(t *testing.T) {
 	t.Parallel()
 	doc := readAsyncAPI(t)
@@ -128,8 +132,12 @@ func TestAsyncAPINamesEveryTopic(t *testing.T) {
 			t.Errorf("%s has the channels %v", topic.Name, found)
 			continue
 		}
-		if policy := strings.Join(doc.Channels[found[0]].Bindings.Kafka.Topic["cleanup.policy"], ","); policy != topic.Settings["cleanup.policy"] {
+		described := doc.Channels[found[0]].Bindings.Kafka.Topic
+		if policy := strings.Join(described.Policy, ","); policy != topic.Settings["cleanup.policy"] {
 			t.Errorf("%s: policy %s, described as %s", topic.Name, topic.Settings["cleanup.policy"], policy)
+		}
+		if retention, _ := strconv.ParseInt(topic.Settings["retention.ms"], 10, 64); retention != described.Retention {
+			t.Errorf("%s: kept for %d ms, described as %d", topic.Name, retention, described.Retention)
 		}
 	}
 	operated := map[string]bool{}
