@@ -96,7 +96,7 @@ type Topics struct {
 	Replication int `koanf:"replication"`
 }
 
-// Limits bounds what one process holds at a time, all its roles together.
+// Limits bounds what one process holds at a time: an equal share for each of its deliver roles, and one for all others.
 type Limits struct {
 	InFlight      int   `koanf:"in_flight"`       // records read and not yet acknowledged
 	InFlightBytes Bytes `koanf:"in_flight_bytes"` // their size
