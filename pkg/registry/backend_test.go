@@ -92,6 +92,7 @@ func TestConformance(t *testing.T) {
 		{"everybody exactly once", testEverybodyExactlyOnce},
 		{"a restored group is smaller", testRestoredGroupIsSmaller},
 		{"several writers of one group", testSeveralWritersOfOneGroup},
+		{"two split at once", testTwoSplitAtOnce},
 	}
 	for _, b := range backends(t) {
 		r := newRegistry(b.client, b.cluster, Options{})

@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -48,7 +49,7 @@ func (c *cluster) do(node *redis.Client, args ...any) any {
 // owner is the id of the node that has a slot, and of one that has not.
 func (c *cluster) owner(slot int) (owner, other string) {
 	c.t.Helper()
-	for _, item := range c.do(slices.Collect(values(c.nodes))[0], "cluster", "slots").([]any) {
+	for _, item := range c.do(slices.Collect(maps.Values(c.nodes))[0], "cluster", "slots").([]any) {
 		row := item.([]any)
 		if from, to := int(row[0].(int64)), int(row[1].(int64)); from <= slot && slot <= to {
 			owner = row[2].([]any)[2].(string)
@@ -60,16 +61,6 @@ func (c *cluster) owner(slot int) (owner, other string) {
 		}
 	}
 	return "", ""
-}
-
-func values(m map[string]*redis.Client) func(func(*redis.Client) bool) {
-	return func(yield func(*redis.Client) bool) {
-		for _, v := range m {
-			if !yield(v) {
-				return
-			}
-		}
-	}
 }
 
 // keys are those that a node has in a slot.

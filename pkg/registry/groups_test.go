@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -48,25 +50,25 @@ func testEverybodyExactlyOnce(t *testing.T, f *fixture) {
 	}
 
 	var first []Membership
-	for range 300 + random.IntN(400) {
+	for range 150 + random.IntN(300) {
 		user := newcomer()
 		members[user] = true
 		first = append(first, f.join(user, float64(random.IntN(100))))
 	}
 	enlist(first...)
 	planned := f.size().Buckets
-	if planned < 3 {
+	if planned < 2 {
 		t.Fatalf("%d members are in %d buckets", len(members), planned)
 	}
 
 	const sent = 1000 // when the message was sent
 	now = sent + 1
-	present := slices.Sorted(mapKeys(members))
+	present := slices.Sorted(maps.Keys(members))
 	trips := 0
 	reader := f.meddled(func() {
 		trips++
 		var batch []Membership
-		for range random.IntN(250) {
+		for range random.IntN(600) {
 			now++
 			if random.IntN(4) > 0 || len(present) == 0 {
 				batch = append(batch, f.join(newcomer(), now))
@@ -104,16 +106,6 @@ func testEverybodyExactlyOnce(t *testing.T, f *fixture) {
 	}
 	for user := range met {
 		t.Errorf("seed %d: %s joined after the message was sent", seed, user)
-	}
-}
-
-func mapKeys(m map[string]bool) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 
@@ -169,36 +161,101 @@ func testRestoredGroupIsSmaller(t *testing.T, f *fixture) {
 	}
 }
 
-// Several writers of one group split its buckets under each other's hands.
+// Several writers of one group split its buckets under each other's hands, and nobody is put where nobody looks.
 func testSeveralWritersOfOneGroup(t *testing.T, f *fixture) {
-	const writers, each = 4, 300
-	done := make(chan error, writers)
-	for w := range writers {
-		go func() {
-			var batch []Membership
-			for i := range each {
-				batch = append(batch, f.join(fmt.Sprintf("user%d-%d", w, i), 0))
-			}
-			for some := range slices.Chunk(batch, 60) {
-				if err := f.ApplyMemberships(t.Context(), some); err != nil {
-					done <- err
-					return
-				}
-			}
-			done <- nil
-		}()
+	others := 0
+	writer := f.meddled(func() {
+		if others == 1500 {
+			return
+		}
+		var batch []Membership
+		for range 100 {
+			others++
+			batch = append(batch, f.join(fmt.Sprint("other", others), 0))
+		}
+		f.enlist(batch...)
+	})
+	var own []Membership
+	for i := range 500 {
+		own = append(own, f.join(fmt.Sprint("own", i), 0))
 	}
-	for range writers {
-		if err := <-done; err != nil {
+	for some := range slices.Chunk(own, 100) {
+		if err := writer.ApplyMemberships(t.Context(), some); err != nil {
 			t.Fatal(err)
 		}
 	}
-	size := f.size()
-	if size.Members != writers*each || size.Buckets != (writers*each+bucketLoad-1)/bucketLoad {
-		t.Errorf("%d members: %+v", writers*each, size)
+	if others != 1500 {
+		t.Fatalf("the writer was disturbed %d times", others/100)
 	}
-	if got := f.members(at(0)); len(got) != writers*each || len(slices.Compact(got)) != writers*each {
+	if size := f.size(); size.Members != 2000 || size.Buckets != 2000/bucketLoad+1 {
+		t.Errorf("2000 members: %+v", size)
+	}
+	if got := f.members(at(0)); len(got) != 2000 || len(slices.Compact(got)) != 2000 {
 		t.Errorf("%d members were met", len(got))
+	}
+}
+
+// Two writers who see at once that a group has to grow split one bucket, not two.
+func testTwoSplitAtOnce(t *testing.T, f *fixture) {
+	team := GroupRef{f.app, "team"}
+	var many []Membership
+	for i := range 4 * bucketLoad {
+		many = append(many, f.join(fmt.Sprint("user", i), 0))
+	}
+	grow, err := f.writeMembers(t.Context(), many, false)
+	if err != nil || grow[team] != 1 {
+		t.Fatalf("to grow: %v, %v", grow, err)
+	}
+	answers, err := f.run(t.Context(), "split", []*redis.StringCmd{f.splitCall(t.Context(), team, 1), f.splitCall(t.Context(), team, 1)})
+	if err != nil || !slices.Equal(answers, []string{"G2", "G2"}) {
+		t.Errorf("split: %q, %v", answers, err)
+	}
+	if err := f.splitBuckets(t.Context(), grow); err != nil {
+		t.Fatal(err)
+	}
+	if size := f.size(); size.Buckets != 4 || len(f.members(at(0))) != len(many) {
+		t.Errorf("%+v, %d members were met", size, len(f.members(at(0))))
+	}
+}
+
+func TestEmptyRedisKnowsNoGroupsAndNoMessages(t *testing.T) {
+	t.Parallel()
+	for _, cluster := range []bool{false, true} {
+		t.Run(fmt.Sprintf("cluster %t", cluster), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, newRegistry(dial(t, serve(t), 0), cluster, Options{}))
+			ctx := t.Context()
+			ref := MessageRef{App: f.app, Key: "c2c:alice:1_2_3", Origin: "im.messages/0/1"}
+			refuse := func(when string, keys int64) {
+				t.Helper()
+				_, sized := f.Groups(ctx, []GroupRef{{f.app, "team"}})
+				_, read := f.Members(ctx, f.app, "team", 0, 1, at(0))
+				_, registered := f.Messages(ctx, []MessageRef{ref})
+				_, recalled := f.Recall(ctx, ref, f.now)
+				for what, err := range map[string]error{
+					"join": f.ApplyMemberships(ctx, []Membership{f.join("bob", 0)}), "groups": sized, "members": read,
+					"messages": registered, "recall": recalled,
+				} {
+					if !errors.Is(err, ErrEmpty) {
+						t.Errorf("%s, %s: %v", when, what, err)
+					}
+				}
+				if n := f.client.DBSize(ctx).Val(); n != keys {
+					t.Errorf("%s: there are %d keys, want %d", when, n, keys)
+				}
+			}
+			refuse("new", 0)
+			if err := f.RestoreMemberships(ctx, []Membership{f.join("ann", 0)}); err != nil {
+				t.Fatal(err)
+			}
+			refuse("while it is rebuilt", 2)
+			if err := f.Complete(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.members(at(0)); !slices.Equal(got, []string{"ann"}) {
+				t.Errorf("restored: %q", got)
+			}
+		})
 	}
 }
 

@@ -164,11 +164,8 @@ func (r *Registry) splitBuckets(ctx context.Context, grow map[GroupRef]int) erro
 		var groups []GroupRef
 		var calls []*redis.StringCmd
 		for of, buckets := range grow {
-			tag := userTag(of.App, of.Group)
 			groups = append(groups, of)
-			calls = append(calls, r.scripts.split.call(ctx,
-				[]string{groupKey(tag), bucketKey(tag, parentOf(buckets)), bucketKey(tag, buckets)},
-				buckets, bucketLoad, r.opts.Now().UnixMilli(), leftLife.Milliseconds(), 2*topBit(buckets)))
+			calls = append(calls, r.splitCall(ctx, of, buckets))
 		}
 		answers, err := r.run(ctx, "split buckets", calls)
 		if err != nil {
@@ -190,6 +187,13 @@ func (r *Registry) splitBuckets(ctx context.Context, grow map[GroupRef]int) erro
 		}
 	}
 	return nil // the next membership of the group goes on
+}
+
+func (r *Registry) splitCall(ctx context.Context, of GroupRef, buckets int) *redis.StringCmd {
+	tag := userTag(of.App, of.Group)
+	return r.scripts.split.call(ctx,
+		[]string{groupKey(tag), bucketKey(tag, parentOf(buckets)), bucketKey(tag, buckets)},
+		buckets, bucketLoad, r.opts.Now().UnixMilli(), leftLife.Milliseconds(), 2*topBit(buckets))
 }
 
 // parseGrowth reads a verdict and, for S and G, how many buckets there are.
