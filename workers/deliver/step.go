@@ -48,23 +48,21 @@ func next(o push.Outcome, n *push.Notification, meta stream.Meta, now time.Time,
 			s.topic, s.unmarked = topics.Retry(n.Platform, policy.Delays[0]), true
 			return s
 		}
-		s.mark, s.meta.Attempt = registry.MarkRetry, meta.Attempt+1
-		delay := policy.Delay(meta.Attempt, o.RetryAfter)
-		if down := o.Scope == push.ScopeProvider && !o.Ambiguous; down { // an outage is not the notification's fault
-			s.mark, s.meta.Attempt = registry.MarkReleased, meta.Attempt
-			delay = policy.Waited(age(meta, now), o.RetryAfter)
-		} else if meta.Attempt >= policy.MaxAttempts {
-			s.meta.Attempt = meta.Attempt
+		charged, delay := meta.Attempt+1, policy.Delay(meta.Attempt, o.RetryAfter)
+		s.mark = registry.MarkRetry
+		if o.Scope == push.ScopeProvider && !o.Ambiguous { // an outage is not the notification's fault
+			charged, delay = meta.Attempt, policy.Waited(age(meta, now), o.RetryAfter)
+			s.mark = registry.MarkReleased
+		}
+		if charged > policy.MaxAttempts {
 			return dead(push.ReasonAttemptsExhausted)
 		}
-		wait := max(delay, o.RetryAfter)
-		if !n.Expires.After(now.Add(wait)) { // it would be too late
+		if !n.Expires.After(now.Add(max(delay, o.RetryAfter))) { // it would be too late
 			s.disposition, s.reason, s.mark = push.Filter, push.ReasonExpired, registry.MarkDone
-			s.meta.Attempt = meta.Attempt
 			return s
 		}
 		s.topic = topics.Retry(n.Platform, delay)
-		s.meta.NotBefore = time.Time{}
+		s.meta.Attempt, s.meta.NotBefore = charged, time.Time{}
 		if o.RetryAfter > delay {
 			s.meta.NotBefore = now.Add(o.RetryAfter)
 		}

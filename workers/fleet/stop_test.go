@@ -37,13 +37,13 @@ func (s *stopping) stop(t *testing.T, grace time.Duration, hangs ...string) time
 	t.Helper()
 	release := make(chan struct{})
 	ctx, signal := context.WithCancel(t.Context())
-	var signalled time.Time
+	var signaled time.Time
 	s.told = map[string]time.Duration{}
 	told := make(chan func(), 10) // what is noted; several goroutines end
 	part := func(name string) func(context.Context) {
 		return func(ctx context.Context) {
 			<-ctx.Done()
-			after := time.Since(signalled)
+			after := time.Since(signaled)
 			told <- func() { s.told[name] = after }
 			for _, h := range hangs {
 				if h == name {
@@ -60,12 +60,12 @@ func (s *stopping) stop(t *testing.T, grace time.Duration, hangs ...string) time
 	ended := make(chan error)
 	go func() { ended <- s.run(ctx) }()
 	time.Sleep(time.Minute)
-	signalled = time.Now()
+	signaled = time.Now()
 	signal()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	took := time.Since(signalled)
+	took := time.Since(signaled)
 	close(release)
 	synctest.Wait()
 	close(told)
