@@ -147,12 +147,12 @@ func withoutValues(err error) error {
 	return errors.New("not valid JSON")
 }
 
+// fieldOf is the field at the top of the event: below it the names too may be somebody's.
 func fieldOf(pointer jsontext.Pointer) string {
-	field := pointer.LastToken()
-	if field == "" || len(field) > maxID {
-		return "value"
+	for field := range pointer.Tokens() {
+		return field
 	}
-	return field
+	return "value"
 }
 
 // Validate says every mistake of the event, joined, each naming its field.

@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
 func TestParseDeviceEvent(t *testing.T) {
@@ -32,6 +36,30 @@ func TestParseDeviceEvent(t *testing.T) {
 			DeviceEvent{
 				App: "demo", User: "bob", Device: "bob-iphone", Event: EventTokenRejected, EventTime: time.UnixMilli(1790000001000),
 				Version: 3, Reason: "unregistered",
+			},
+		},
+		{ // the token for calls comes at another moment
+			`{"App":"demo","User":"bob","Device":"d","Event":"token","EventTime":1790000001000,"VoIPToken":"cdcd"}`,
+			DeviceEvent{App: "demo", User: "bob", Device: "d", Event: EventToken, EventTime: time.UnixMilli(1790000001000), VoIPToken: text("cdcd")},
+		},
+		{
+			`{"App":"demo","User":"bob","Device":"d","Event":"login","EventTime":1790000001000,"Platform":"fcm","Token":"abab","VoIPToken":"","Service":true}`,
+			DeviceEvent{
+				App: "demo", User: "bob", Device: "d", Event: EventLogin, EventTime: time.UnixMilli(1790000001000),
+				Platform: "fcm", Token: text("abab"), VoIPToken: text(""), Service: pointer(true),
+			},
+		},
+		{
+			`{"App":"demo","User":"bob","Device":"d","Event":"token_rejected","EventTime":1790000001000,"Version":3,"PushType":"voip"}`,
+			DeviceEvent{
+				App: "demo", User: "bob", Device: "d", Event: EventTokenRejected, EventTime: time.UnixMilli(1790000001000),
+				Version: 3, PushType: push.TypeVoIP,
+			},
+		},
+		{
+			`{"App":"demo","User":"bob","Device":"d","Event":"token_rejected","EventTime":1790000001000,"Version":3,"PushType":"alert"}`,
+			DeviceEvent{
+				App: "demo", User: "bob", Device: "d", Event: EventTokenRejected, EventTime: time.UnixMilli(1790000001000), Version: 3,
 			},
 		},
 		{
@@ -84,6 +112,10 @@ func TestParseDeviceEventSaysWhatIsWrong(t *testing.T) {
 		{`"Event":"login"`, `"Event":"background","Unread":-1`, "Unread: has to be 0 to"},
 		{`"Event":"login"`, `"Event":"heartbeat","State":"asleep"`, "State: has to be foreground or background"},
 		{`"Event":"login"`, `"Event":"token_rejected"`, "Version: required"},
+		{`"Event":"login"`, `"Event":"token_rejected","Version":1,"PushType":"call"`, "PushType: has to be alert, background or voip"},
+		{`"Platform"`, `"VoIPToken":"s3cret\u001d","Platform"`, "VoIPToken: holds a control character"},
+		{`"Platform"`, `"VoIPToken":"` + strings.Repeat("s3cret", 700) + `","Platform"`, "VoIPToken: longer than 4096 bytes"},
+		{`"Platform"`, `"Service":"yes","Platform"`, "Service: not of the right type"},
 		{`"Event":"login","EventTime":1789999990000,"Platform":"apns","Token":"s3cret"`, `"Event":"token","EventTime":1789999990000`, "Token: required"},
 		{`"User"`, `"App":"again","User"`, "not valid JSON"},
 		{whole, `null`, "App: required"},
@@ -105,6 +137,8 @@ func TestParseDeviceEventSaysWhatIsWrong(t *testing.T) {
 func FuzzParseDeviceEvent(f *testing.F) {
 	f.Add([]byte(`{"App":"demo","User":"bob","Device":"d","Event":"login","EventTime":1789999990000,"Platform":"apns","Token":"abab"}`))
 	f.Add([]byte(`{"App":"demo","User":"bob","Device":"d","Event":"background","EventTime":1789999990000,"Unread":3}`))
+	f.Add([]byte(`{"App":"demo","User":"bob","Event":"settings","EventTime":1789999990000,"Push":true,"Sounds":{"C2C":"a.caf","Group":"push.no_sound"},` +
+		`"ReceiveOptions":{"c2c:alice":2,"group:team":3},"QuietDaily":{"Start":"22:00","Duration":28800,"TimeZone":"Asia/Shanghai"},"QuietOnce":null}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		e, err := ParseDeviceEvent(value, start)
 		if err != nil {
@@ -113,8 +147,25 @@ func FuzzParseDeviceEvent(f *testing.F) {
 		if err := e.Validate(start); err != nil {
 			t.Errorf("parsed, but not valid: %v", err)
 		}
-		for _, s := range []string{e.App, e.User, e.Device, string(e.Platform), e.State, string(e.Reason)} {
-			if strings.Contains(s, unit) || strings.Contains(s, record) {
+		texts := []string{e.App, e.User, e.Device, string(e.Platform), e.State, string(e.Reason)}
+		for _, s := range []*string{e.Token, e.VoIPToken, e.Credential, e.Language} {
+			if s != nil {
+				texts = append(texts, *s)
+			}
+		}
+		if s := e.Settings; s != nil {
+			texts = slices.AppendSeq(texts, maps.Keys(s.Options))
+			for _, s := range []*string{s.SoundC2C, s.SoundGroup} {
+				if s != nil {
+					texts = append(texts, *s)
+				}
+			}
+			if s.QuietDaily != nil {
+				texts = append(texts, s.QuietDaily.Zone)
+			}
+		}
+		for _, s := range texts {
+			if strings.ContainsAny(s, unit+record+voipMark) {
 				t.Errorf("a separator stands in %q", s)
 			}
 		}

@@ -163,7 +163,7 @@ func parseSettingsState(app, user, packed string) (*schemasv1.UserState, error) 
 		App: app, User: user, EventTimeMs: number(f[0]), PushOff: f[1] == "0", SoundC2C: f[2], SoundGroup: f[3],
 	}
 	if f[generalZone] != "" {
-		s.QuietDaily = &schemasv1.QuietDaily{StartS: int32(number(f[4])), DurationS: int32(number(f[5])), TimeZone: f[generalZone]} //nolint:gosec // a day has 86,400
+		s.QuietDaily = &schemasv1.QuietDaily{StartS: int32(number(f[4])), DurationS: int32(number(f[5])), TimeZone: f[generalZone]}
 	}
 	if f[10] != "" {
 		s.QuietOnce = &schemasv1.QuietOnce{StartMs: number(f[9]), UntilMs: number(f[10])}
@@ -175,7 +175,7 @@ func parseSettingsState(app, user, packed string) (*schemasv1.UserState, error) 
 			option, at, ok := strings.Cut(rest, unit)
 			bad = bad || !ok
 			s.Options = append(s.Options, &schemasv1.ReceiveOption{
-				Conversation: conversation, Option: int32(number(option)), EventTimeMs: number(at), //nolint:gosec // 0 to 4
+				Conversation: conversation, Option: int32(number(option)), EventTimeMs: number(at),
 			})
 		}
 		slices.SortFunc(s.Options, func(a, b *schemasv1.ReceiveOption) int {
