@@ -1,6 +1,8 @@
 // Package registry knows every user's devices: where each one's notifications go, whether its app is in the foreground,
 // and the number on its icon. Device events flow in ([Registry.Apply]); decisions about recipients flow out
-// ([Registry.Decide]), and, right before a send, admissions ([Registry.Admit], [Registry.Settle]).
+// ([Registry.Decide]), and, right before a send, admissions ([Registry.Admit], [Registry.Settle]). Receipts flow in too:
+// what was read ([Registry.Read]), taken back ([Registry.Recall], [Registry.Shown]), or taken by a device's own service
+// ([Registry.Acknowledge]).
 //
 // It lives in Redis, one node or a cluster, as a view that can be rebuilt from the compacted registry topic
 // ([Registry.Restore]). All of a user's keys share one hash tag; a recipient costs one Lua script, pipelined over the

@@ -253,22 +253,20 @@ func testRow23OneReasonEach(t *testing.T, f *fixture) {
 // "Devices are decided one by one: a desktop session does not silence a phone, unless the app's policy says so."
 func testAnyForeground(t *testing.T, f *fixture) {
 	const user, device = push.ReasonForeground, push.ReasonBackground
+	f.phone()
 	for _, row := range []struct {
 		name    string
-		desktop []DeviceEvent
+		desktop DeviceEvent
 		want    push.Reason
 	}{
-		{"open", []DeviceEvent{f.event(EventLogin, 8, token("bb"), of("bob", "desktop"))}, user},
-		{"open, without a token", []DeviceEvent{f.event(EventLogin, 8, of("bob", "desktop"))}, user},
-		{"in the background", []DeviceEvent{f.event(EventBackground, 20, of("bob", "desktop"))}, device},
-		{"open again", []DeviceEvent{f.event(EventForeground, 30, of("bob", "desktop"))}, user},
-		{"logged out", []DeviceEvent{f.event(EventLogout, 40, of("bob", "desktop"))}, device},
+		{"open, without a token", f.event(EventLogin, 8, of("bob", "desktop")), user},
+		{"open", f.event(EventLogin, 9, token("bb"), of("bob", "desktop")), user},
+		{"in the background", f.event(EventBackground, 20, of("bob", "desktop")), device},
+		{"open again", f.event(EventForeground, 30, of("bob", "desktop")), user},
+		{"logged out", f.event(EventLogout, 40, of("bob", "desktop")), device},
 	} {
-		if row.name == "open" {
-			f.phone()
-		}
-		f.apply(row.desktop...)
-		f.now = row.desktop[0].EventTime.Add(time.Second)
+		f.apply(row.desktop)
+		f.now = row.desktop.EventTime.Add(time.Second)
 		for _, policy := range []bool{false, true} {
 			want := device
 			if policy {
@@ -285,7 +283,17 @@ func testAnyForeground(t *testing.T, f *fixture) {
 			}
 		}
 	}
-	f.apply(f.event(EventForeground, 60, of("bob", "desktop")), f.event(EventLogin, 61, of("bob", "desktop")))
+	f.apply(f.event(EventLogin, 60, of("bob", "desktop")))
+	f.now = at(61)
+	for _, purpose := range []string{push.PurposeSync, push.PurposeRecall} {
+		first := f.request("first of " + purpose)
+		f.admit(first)
+		f.settle(first, MarkDone, "")
+		correction := f.request(purpose, func(q *AdmitRequest) { q.AnyForeground, q.Purpose, q.First = true, purpose, first.ID })
+		if got := f.admit(correction)[0]; got.Verdict != Go {
+			t.Errorf("%s while the desktop is open: %s %s", purpose, got.Verdict, got.Reason)
+		}
+	}
 	f.now = at(1000) // the desktop's lease is over
 	if got := f.decide(f.message(func(q *DecideRequest) { q.AnyForeground = true }))[0].Devices[1].Reason; got != device {
 		t.Errorf("a session whose lease is over silences the phone: %s", got)
