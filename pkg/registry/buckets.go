@@ -21,7 +21,7 @@ func hashOf(user string) uint32 {
 
 // bucketOf is the bucket of a user with this hash where there are so many.
 func bucketOf(hash uint32, buckets int) int {
-	modulus := uint32(1) << bits.Len(uint(buckets-1)) //nolint:gosec // buckets are positive
+	modulus := uint32(1) << bits.Len(uint(buckets-1))
 	return bucketNow(int(hash%modulus), buckets)
 }
 
@@ -36,4 +36,4 @@ func bucketNow(bucket, buckets int) int {
 // parentOf is the bucket that another, from 1 on, is split off.
 func parentOf(bucket int) int { return bucket - topBit(bucket) }
 
-func topBit(n int) int { return 1 << (bits.Len(uint(n)) - 1) } //nolint:gosec // n is positive
+func topBit(n int) int { return 1 << (bits.Len(uint(n)) - 1) }
