@@ -27,6 +27,7 @@ type world struct {
 	admit   func(registry.AdmitRequest) registry.Admission
 	poison  string        // id of a notification that the registry chokes on
 	publish time.Duration // how long Kafka takes
+	judge   time.Duration // how long the registry takes
 	records int64
 
 	asked, requests int // calls of Admit, and what they asked for
@@ -48,6 +49,7 @@ func (w *world) happened() string {
 }
 
 func (w *world) Admit(_ context.Context, requests []registry.AdmitRequest) ([]registry.Admission, error) {
+	time.Sleep(w.judge)
 	w.mu.Lock()
 	w.asked++
 	w.requests += len(requests)
