@@ -56,6 +56,8 @@ func TestRow15AndroidInfo(t *testing.T) {
 		"style notification": {app: "fcm: {style: notification, channels: {ding.caf: chat}}",
 			message: toBob(`"OfflinePushInfo":{"Title":"News","Ext":"e","AndroidInfo":{"Sound":"ding.caf"}}`), events: pixel,
 			want: []string{toPixel(`{"notification":{"title":"News","body":"hello"},"data":{"ext":"e","thread":"c2c:alice","msg_key":"c2c:alice:101_900001_1790000000"},"android":{"priority":"high","ttl":"604800s","notification":{"tag":"ID","channel_id":"chat","sound":"ding.caf","notification_count":5}}}`)}},
+		"the certificate's click action": {app: "fcm: {style: notification}", message: toBob(), events: changed(pixel, `"android"`, `"android-click"`),
+			want: []string{toPixel(`{"notification":{"body":"Alice:hello"},"data":{"thread":"c2c:alice","msg_key":"c2c:alice:101_900001_1790000000"},"android":{"priority":"high","ttl":"604800s","notification":{"tag":"ID","click_action":"com.example.im.CHAT","notification_count":5}}}`)}},
 		"vendors that are not served are no error": {message: toBob(`"OfflinePushInfo":{"AndroidInfo":{"HuaWeiChannelID":"h","XiaoMiChannelID":"x","OPPOChannelID":"o","VIVOClassification":1,"HuaWeiImportance":"LOW","New":{"a":[1]}}}`), events: pixel, want: data(`"badge":"5",`)},
 	})
 }

@@ -42,6 +42,7 @@ apps:
       ios: {platform: apns, key_file: AuthKey.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ, bundle_id: com.example.im}
       ios-beta: {platform: apns, key_file: Beta.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ, bundle_id: com.example.im.beta, environment: development}
       android: {platform: fcm, service_account_file: sa.json}
+      android-click: {platform: fcm, service_account_file: sa.json, click_action: com.example.im.CHAT}
 `
 
 // Devices of bob. Each logged in at 10 s before the message, and its app went to the background 5 s before it, with 4
@@ -51,11 +52,15 @@ const (
 	iphoneBackground = `{"App":"im","User":"bob","Device":"iphone","Event":"background","EventTime":1789999995000,"Unread":4}`
 	pixelLogin       = `{"App":"im","User":"bob","Device":"pixel","Event":"login","EventTime":1789999990000,"Platform":"fcm","Token":"pixel-token","Credential":"android","Language":"en"}`
 	pixelBackground  = `{"App":"im","User":"bob","Device":"pixel","Event":"background","EventTime":1789999995000,"Unread":4}`
+	// An Android tablet without Google's services: the IM's own service on it takes offline messages.
+	tabletLogin      = `{"App":"im","User":"bob","Device":"tablet","Event":"login","EventTime":1789999990000,"Platform":"service","Token":"tablet-7","Language":"en"}`
+	tabletBackground = `{"App":"im","User":"bob","Device":"tablet","Event":"background","EventTime":1789999995000,"Unread":4}`
 )
 
 var (
 	iphone = []string{iphoneLogin, iphoneBackground}
 	pixel  = []string{pixelLogin, pixelBackground}
+	tablet = []string{tabletLogin, tabletBackground}
 )
 
 // with adds events to those of a device.
