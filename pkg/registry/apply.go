@@ -11,7 +11,7 @@ import (
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
-// Applied is what an event did to bindings.
+// Applied is what an event did to bindings and settings.
 type Applied struct {
 	// States holds the full state of every binding that the event concerns, to be written to the registry topic: the
 	// device's own, and those of devices that its token belonged to before. They stand here too when nothing changed
