@@ -81,7 +81,7 @@ func TestConformance(t *testing.T) {
 		{"row 11: default sounds", testRow11DefaultSounds},
 		{"show", testDevices},
 		{"timeline", testTimeline},
-		{"rebuild lock", testRebuildLock},
+		{"rebuild", testRebuild},
 		{"recall", testRow24Recall},
 		{"recalls end", testRecallsEnd},
 		{"recalls are bounded", testRecallsAreBounded},

@@ -112,38 +112,6 @@ func testTimeline(t *testing.T, f *fixture) {
 	}
 }
 
-// The lock is one for all, so this case alone may use it on a backend.
-func testRebuildLock(t *testing.T, f *fixture) {
-	ctx := t.Context()
-	for i, step := range []struct {
-		owner string
-		want  bool
-	}{{"one", true}, {"two", false}, {"one", true}} {
-		got, err := f.AcquireRebuild(ctx, step.owner, time.Minute)
-		if err != nil || got != step.want {
-			t.Errorf("step %d: %t, %v", i, got, err)
-		}
-	}
-	if err := f.ReleaseRebuild(ctx, "two"); err != nil {
-		t.Error(err)
-	}
-	if got, _ := f.AcquireRebuild(ctx, "two", time.Minute); got {
-		t.Error("another released it")
-	}
-	if err := f.ReleaseRebuild(ctx, "one"); err != nil {
-		t.Error(err)
-	}
-	if got, err := f.AcquireRebuild(ctx, "two", time.Minute); !got {
-		t.Error("not released", err)
-	}
-	if err := f.ReleaseRebuild(ctx, "two"); err != nil {
-		t.Error(err)
-	}
-	if _, err := f.AcquireRebuild(ctx, "", time.Minute); err == nil {
-		t.Error("a lock without an owner")
-	}
-}
-
 // A master that was restarted or newly promoted does not know the scripts.
 func testUnknownScripts(t *testing.T, f *fixture) {
 	f.apply(f.event(EventLogin, 0, token("aa")), f.event(EventBackground, 5))
