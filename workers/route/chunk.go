@@ -17,7 +17,6 @@ type chunk struct {
 	emit     func(context.Context, *job, string, registry.Decision)
 	requests []registry.DecideRequest
 	owners   []*job
-	failed   error // why nothing more is asked
 }
 
 func (r *Route) chunk(purpose string) *chunk {
@@ -30,8 +29,8 @@ func (r *Route) chunk(purpose string) *chunk {
 
 // add takes one more recipient. After ctx ended the job is left to be read again.
 func (c *chunk) add(ctx context.Context, j *job, user string) {
-	if c.failed != nil {
-		j.pending.Add()(c.failed)
+	if ctx.Err() != nil {
+		j.pending.Add()(context.Cause(ctx))
 		return
 	}
 	c.requests = append(c.requests, j.request(user))
@@ -46,13 +45,13 @@ func (c *chunk) flush(ctx context.Context) {
 	if len(c.requests) == 0 {
 		return
 	}
-	decisions, err := insist(ctx, c.route, func() ([]registry.Decision, error) { return c.ask(ctx, c.requests) })
-	for i, j := range c.owners {
-		if err != nil {
-			j.pending.Add()(err)
+	for i, decision := range ask(ctx, c.route, c.requests, c.ask) {
+		j, user := c.owners[i], c.requests[i].User
+		if decision.err != nil {
+			c.route.undecided(ctx, j, user, decision.err)
 			continue
 		}
-		c.emit(ctx, j, c.requests[i].User, decisions[i])
+		c.emit(ctx, j, user, decision.answer)
 	}
-	c.failed, c.requests, c.owners = err, c.requests[:0], c.owners[:0]
+	c.requests, c.owners = c.requests[:0], c.owners[:0]
 }

@@ -42,7 +42,7 @@ func (r *Route) fanOut(ctx context.Context, rec *stream.Record) {
 	for bucket := f.First; bucket <= f.Last; bucket++ {
 		members, err := r.members(ctx, j, bucket, f.Buckets)
 		if err != nil {
-			j.pending.Add()(err)
+			r.giveUp(ctx, j, err)
 			break
 		}
 		for _, user := range members {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/pushfleet/pushfleet/pkg/message"
@@ -36,29 +37,26 @@ func (r *Route) address(ctx context.Context, jobs []*job) []*job {
 	if len(refs) == 0 {
 		return jobs
 	}
-	sizes, err := insist(ctx, r, func() ([]registry.GroupSize, error) { return r.reg.Groups(ctx, refs) })
+	sizes := ask(ctx, r, refs, r.reg.Groups)
 	left := jobs[:0]
 	for _, j := range jobs {
-		switch {
-		case !j.toGroup():
+		if !j.toGroup() {
 			left = append(left, j)
 			continue
-		case err != nil:
-			j.pending.Done(err)
-			continue
 		}
-		size := sizes[0]
+		size, err := sizes[0].answer, sizes[0].err
 		sizes = sizes[1:]
-		if size.Buckets == 0 {
-			r.dead(ctx, j.rec, j.pending, j.msg, &message.Invalid{Reason: push.ReasonInvalidMessage, Field: "To_Account",
+		switch {
+		case err != nil:
+			r.giveUp(ctx, j, err)
+		case size.Buckets == 0:
+			r.bury(ctx, j.source, j.pending, j.msg, &message.Invalid{Reason: push.ReasonInvalidMessage, Field: "To_Account",
 				Problem: "is absent, and no membership of this group is known"})
+		case r.deal(ctx, j, size):
+			left = append(left, j)
 			continue
 		}
-		if r.deal(ctx, j, size) {
-			left = append(left, j)
-		} else {
-			j.pending.Done(nil)
-		}
+		j.pending.Done(nil)
 	}
 	return left
 }
@@ -66,8 +64,8 @@ func (r *Route) address(ctx context.Context, jobs []*job) []*job {
 // toGroup says whether the message goes to all members of its group.
 func (j *job) toGroup() bool { return j.msg.Group != "" && j.msg.Recipients == nil }
 
-// deal fills the recipients of a message to a small group; false = the message was handed to push.fanout, or left to be
-// read again because ctx ended.
+// deal fills the recipients of a message to a small group; false = the message was handed to push.fanout, or given
+// up.
 func (r *Route) deal(ctx context.Context, j *job, size registry.GroupSize) bool {
 	if size.Members > smallMembers || size.Buckets > smallBuckets {
 		for _, p := range divide(size, len(j.rec.Value)) {
@@ -81,7 +79,7 @@ func (r *Route) deal(ctx context.Context, j *job, size registry.GroupSize) bool 
 	for bucket := range size.Buckets {
 		members, err := r.members(ctx, j, bucket, size.Buckets)
 		if err != nil {
-			j.pending.Add()(err)
+			r.giveUp(ctx, j, err)
 			return false
 		}
 		j.recipients = append(j.recipients, members...)
@@ -91,16 +89,12 @@ func (r *Route) deal(ctx context.Context, j *job, size registry.GroupSize) bool 
 
 // members lists who was in one bucket of the message's group at its time, the sender left out.
 func (r *Route) members(ctx context.Context, j *job, bucket, buckets int) ([]string, error) {
-	members, err := insist(ctx, r, func() ([]string, error) {
-		return r.reg.Members(ctx, j.msg.App, j.msg.Group, bucket, buckets, j.msg.Time)
+	replies := ask(ctx, r, []int{bucket}, func(ctx context.Context, asked []int) ([][]string, error) {
+		users, err := r.reg.Members(ctx, j.msg.App, j.msg.Group, asked[0], buckets, j.msg.Time)
+		return [][]string{users}, err
 	})
-	others := members[:0]
-	for _, user := range members {
-		if user != j.msg.From {
-			others = append(others, user)
-		}
-	}
-	return others, err
+	isSender := func(user string) bool { return user == j.msg.From }
+	return slices.DeleteFunc(replies[0].answer, isSender), replies[0].err
 }
 
 // part is a range of buckets, both inclusive.

@@ -18,13 +18,15 @@ const fixedLimit = 64 << 10
 
 // job is a message on its way to recipients.
 type job struct {
+	source     *stream.Record // the record that the job came from: the chat record, or one that holds or recalls it
 	rec        *stream.Record // the chat record, as it stood
 	msg        *message.Message
 	policy     Policy // of its app
 	purpose    string // push.PurposeFirst or push.PurposeRecall
 	big        bool   // it goes to a group that is fanned out
 	recipients []string
-	pending    *outcome.Pending // of the record that the job came from
+	pending    *outcome.Pending // of source
+	buried     bool             // source went to its dead topic
 }
 
 // pending joins everything that is derived from a record, and acknowledges it.
@@ -48,7 +50,7 @@ func (r *Route) open(ctx context.Context, rec, chat *stream.Record, purpose stri
 		r.dead(ctx, rec, pending, msg, err)
 		return nil
 	}
-	j := &job{rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: purpose, recipients: msg.Recipients, pending: pending}
+	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: purpose, recipients: msg.Recipients, pending: pending}
 	if purpose == push.PurposeFirst {
 		if reason := msg.Filter(r.cfg.Now(), r.cfg.MaxAge); reason != "" {
 			r.filter(ctx, j, reason)
@@ -76,8 +78,14 @@ func refuse(msg *message.Message, apps map[string]Policy) error {
 	return nil
 }
 
-// dead ends a record that can never be sent: its bytes go to its dead topic. msg is nil where they are unreadable.
+// dead ends a record that can never be sent. msg is nil where it is unreadable.
 func (r *Route) dead(ctx context.Context, rec *stream.Record, pending *outcome.Pending, msg *message.Message, cause error) {
+	r.bury(ctx, rec, pending, msg, cause)
+	pending.Done(nil)
+}
+
+// bury puts a record's bytes into its dead topic and says why.
+func (r *Route) bury(ctx context.Context, rec *stream.Record, pending *outcome.Pending, msg *message.Message, cause error) {
 	reason, problem := describe(cause)
 	now := r.cfg.Now()
 	r.log.Warn("record to the dead topic", zap.String("reason", string(reason)), zap.String("problem", problem),
@@ -89,7 +97,6 @@ func (r *Route) dead(ctx context.Context, rec *stream.Record, pending *outcome.P
 		event.App, event.MsgKey, event.ReceivedMs = msg.App, msg.Key, msg.RecordTime.UnixMilli()
 	}
 	r.events.Record(ctx, event, pending.Add())
-	pending.Done(nil)
 }
 
 // describe says why a message is dead, and what is wrong with which field.

@@ -36,53 +36,59 @@ func (r *Route) recall(ctx context.Context, rec *stream.Record, receipt registry
 	defer pending.Done(nil)
 	ref := registry.MessageRef{App: receipt.App}
 	ref.Key, ref.Content = message.SplitKey(receipt.MsgKey)
-	origins, err := insist(ctx, r, func() ([]string, error) { return r.reg.Recall(ctx, ref, receipt.Time) })
-	if err != nil {
-		pending.Add()(err)
+	origins := ask(ctx, r, []registry.MessageRef{ref}, func(ctx context.Context, refs []registry.MessageRef) ([][]string, error) {
+		origins, err := r.reg.Recall(ctx, refs[0], receipt.Time)
+		return [][]string{origins}, err
+	})[0]
+	switch {
+	case errors.Is(origins.err, errUnanswerable):
+		r.bury(ctx, rec, pending, nil, origins.err)
+		return
+	case origins.err != nil:
+		pending.Add()(origins.err)
 		return
 	}
 	r.events.Record(ctx, &schemasv1.Event{App: receipt.App, MsgKey: receipt.MsgKey, Disposition: "filter", Reason: string(push.ReasonRecalled),
 		TimeMs: r.cfg.Now().UnixMilli(), ReceivedMs: rec.Time.UnixMilli()}, pending.Add())
 	c := r.chunk(push.PurposeRecall)
-	for _, origin := range origins {
-		j, err := r.shown(ctx, ref, origin, pending)
+	for _, origin := range origins.answer {
+		chat, err := r.reread(ctx, origin)
 		if err != nil {
 			pending.Add()(err)
 			return
 		}
-		if j == nil {
-			continue
-		}
-		for _, user := range j.recipients {
-			c.add(ctx, j, user)
+		for _, j := range r.shown(ctx, rec, chat, ref, pending) {
+			for _, user := range j.recipients {
+				c.add(ctx, j, user)
+			}
 		}
 	}
 	c.flush(ctx)
 }
 
-// shown reads a recalled message again, with its recipients; nil where the log has it no more, or where its recipients
-// are reached through push.fanout.
-func (r *Route) shown(ctx context.Context, ref registry.MessageRef, origin string, pending *outcome.Pending) (*job, error) {
-	chat, err := r.reread(ctx, origin)
-	if chat == nil || err != nil {
-		return nil, err
+// shown is the job of replacing a message, with its recipients; none where it is not the message that is recalled, or
+// where its recipients are reached through push.fanout. chat is nil where the log has it no more.
+func (r *Route) shown(ctx context.Context, rec, chat *stream.Record, ref registry.MessageRef, pending *outcome.Pending) []*job {
+	if chat == nil {
+		return nil
 	}
 	msg, err := message.Parse(chat.Value, Envelope(chat, r.cfg.DefaultApp))
 	if err != nil || msg.App != ref.App || msg.Key != ref.Key {
-		r.log.Warn("recalled message is not where it was", zap.String("origin", origin))
-		return nil, nil //nolint:nilnil // nothing is left to replace, which is no error
+		r.log.Warn("another record stands where the recalled message stood", zap.String("origin", chat.Origin()))
+		return nil
 	}
-	j := &job{rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: push.PurposeRecall, recipients: msg.Recipients, pending: pending}
+	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: push.PurposeRecall, recipients: msg.Recipients, pending: pending}
 	if !j.toGroup() {
-		return j, nil
+		return []*job{j}
 	}
-	sizes, err := insist(ctx, r, func() ([]registry.GroupSize, error) {
-		return r.reg.Groups(ctx, []registry.GroupRef{{App: msg.App, Group: msg.Group}})
-	})
-	if err != nil || sizes[0].Buckets == 0 || !r.deal(ctx, j, sizes[0]) {
-		return nil, err
+	size := ask(ctx, r, []registry.GroupRef{{App: msg.App, Group: msg.Group}}, r.reg.Groups)[0]
+	switch {
+	case size.err != nil:
+		r.giveUp(ctx, j, size.err)
+	case size.answer.Buckets > 0 && r.deal(ctx, j, size.answer):
+		return []*job{j}
 	}
-	return j, nil
+	return nil
 }
 
 // reread reads a chat record by its origin, as topic/partition/offset; nil where the log has it no more.

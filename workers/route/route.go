@@ -143,22 +143,6 @@ func (r *Route) hold(ctx context.Context) error {
 	}
 }
 
-// insist repeats a call until it succeeds or ctx ends.
-func insist[T any](ctx context.Context, r *Route, call func() (T, error)) (T, error) {
-	for failed := 0; ; failed++ {
-		answer, err := call()
-		if err == nil {
-			return answer, nil
-		}
-		if failed == 0 {
-			r.log.Warn("no answer; route holds", zap.Error(err))
-		}
-		if err := pause(ctx, r.cfg.HoldPause); err != nil {
-			return answer, err
-		}
-	}
-}
-
 // pause waits, or returns why ctx ended.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -181,13 +165,13 @@ func (r *Route) dropRecalled(ctx context.Context, jobs []*job) []*job {
 	for i, j := range jobs {
 		refs[i] = registry.MessageRef{App: j.msg.App, Key: j.msg.Key, Origin: j.msg.Origin, Body: j.msg.BodySum()}
 	}
-	recalled, err := insist(ctx, r, func() ([]bool, error) { return r.reg.Messages(ctx, refs) })
 	left := jobs[:0]
-	for i, j := range jobs {
-		switch {
-		case err != nil:
-			j.pending.Done(err)
-		case recalled[i]:
+	for i, recalled := range ask(ctx, r, refs, r.reg.Messages) {
+		switch j := jobs[i]; {
+		case recalled.err != nil:
+			r.giveUp(ctx, j, recalled.err)
+			j.pending.Done(nil)
+		case recalled.answer:
 			r.filter(ctx, j, push.ReasonRecalled)
 		default:
 			left = append(left, j)
