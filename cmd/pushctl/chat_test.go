@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pushfleet/pushfleet/pkg/registry"
 )
@@ -27,9 +28,17 @@ func TestSend(t *testing.T) {
 	if out := b.ok("", "send", "--from", "alice", "--group", "team", "--to", "bob,carol", "--text", "hi all"); !regexp.MustCompile(`^group:team:\d+_\d+\n$`).MatchString(out) {
 		t.Errorf("flags, group: %q", out)
 	}
+	b.ok("", "send", "--from", "alice", "--group", "team", "--mention", "bob,all", "--text", "hi")
+	b.ok("", "send", "--from", "alice", "--to", "bob", "--push-type", "background")
 	values := b.values(topics.Messages())
-	if len(values) != 5 || values[0] != message || !strings.Contains(values[3], `"Text":"hi there"`) || !strings.Contains(values[4], `"To_Account":["bob","carol"]`) {
+	if len(values) != 7 || values[0] != message || !strings.Contains(values[3], `"Text":"hi there"`) || !strings.Contains(values[4], `"To_Account":["bob","carol"]`) {
 		t.Errorf("im.messages holds %q", values)
+	}
+	if group := values[5]; strings.Contains(group, "To_Account") || !strings.Contains(group, `"GroupAtInfo":[{"GroupAtAllFlag":0,"GroupAt_Account":"bob"},{"GroupAtAllFlag":1}]`) {
+		t.Errorf("a whole group, with mentions: %s", group)
+	}
+	if background := values[6]; !strings.Contains(background, `"MsgBody":[]`) || !strings.Contains(background, `"ApnsInfo":{"PushType":"background"}`) {
+		t.Errorf("a background push: %s", background)
 	}
 	b.fails(1, "400 Bad Request: invalid_message: MsgBody", "send", b.file("bad.json", `{"From_Account":"alice","To_Account":"bob"}`))
 	b.fails(1, "line 2", "send", b.file("bad.jsonl", message+"\n{"))
@@ -85,6 +94,49 @@ func TestDevices(t *testing.T) {
 		t.Errorf("after a logout:\n%s", table)
 	}
 	b.fails(1, "404", "device", "show", "bob", "--app", "other")
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if out := b.ok("", "device", "settings", "bob", "-o", "json"); out != `{"app":"demo","user":"bob","push":true,"sounds":{},"receive_options":{}}`+"\n" {
+		t.Errorf("nothing set: %q", out)
+	}
+	const want = `{"app":"demo","user":"bob","push":false,"sounds":{"c2c":"a.caf","group":"push.no_sound"},"receive_options":{"c2c:alice":2,"group:a=b":3},` +
+		`"quiet_daily":{"start":"22:00","duration":28800,"time_zone":"Asia/Shanghai"},"set_at":"2026-09-21T14:13:20Z"}` + "\n"
+	if out := b.ok("", "device", "settings", "bob", "--push", "off", "--sound-c2c", "a.caf", "--sound-group", "push.no_sound", "--option", "c2c:alice=2",
+		"--option", "group:a=b=3", "--quiet-daily", "22:00-06:00@Asia/Shanghai", "--event-time", "1790000000000", "-o", "json"); out != want {
+		t.Errorf("all set:\n got %s\nwant %s", out, want)
+	}
+	if table := b.ok("", "device", "settings", "bob"); !regexp.MustCompile(`(?m)^bob +off +a.caf +push.no_sound +22:00 for 8h0m0s, Asia/Shanghai +- +c2c:alice=2 group:a=b=3$`).MatchString(table) {
+		t.Errorf("table:\n%s", table)
+	}
+	once := b.ok("", "device", "settings", "bob", "--quiet-once", "90m", "--quiet-daily", "none", "--sound-c2c", "", "-o", "json")
+	var s shownSettings
+	if err := json.Unmarshal([]byte(once), &s); err != nil || s.QuietDaily != nil || s.QuietOnce == nil || s.Sounds.C2C != "" || s.Sounds.Group == "" {
+		t.Fatalf("%s, %v", once, err)
+	}
+	if d := s.QuietOnce.Until.Sub(s.QuietOnce.Start); d != 90*time.Minute {
+		t.Errorf("quiet for %s", d)
+	}
+	if table := b.ok("", "device", "settings", "bob", "--quiet-once", "none", "--push", "on"); !strings.Contains(table, "on") || strings.Contains(table, " to ") {
+		t.Errorf("ended:\n%s", table)
+	}
+	b.fails(1, "QuietDaily.TimeZone", "device", "settings", "bob", "--quiet-daily", "22:00-06:00@Mars/Olympus")
+	b.fails(1, "404", "device", "settings", "bob", "--app", "other")
+}
+
+func TestADevicesOwnServiceAndItsVoIPToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.ok("", "device", "set", "bob", "pixel", "--platform", "fcm", "--token", pushToken, "--service")
+	b.ok("", "device", "set", "bob", "iphone", "--platform", "apns", "--token", pushToken[2:]+"cd", "--voip-token", pushToken[2:]+"ef")
+	if table := b.ok("", "device", "show", "bob"); !regexp.MustCompile(`(?m)^pixel .* yes .*$`).MatchString(table) {
+		t.Errorf("table:\n%s", table)
+	}
+	if out := b.ok("", "device", "show", "bob", "-o", "json"); !strings.Contains(out, `"voip_token_hash":"`+registry.TokenHash(pushToken[2:]+"ef")) || !strings.Contains(out, `"service":true`) {
+		t.Errorf("shown: %s", out)
+	}
 }
 
 func TestTrace(t *testing.T) {

@@ -22,13 +22,15 @@ type deviceEvent struct {
 	Token      *string `json:"Token,omitempty"`
 	Credential string  `json:"Credential,omitempty"`
 	Language   string  `json:"Language,omitempty"`
+	VoIPToken  *string `json:"VoIPToken,omitempty"`
+	Service    *bool   `json:"Service,omitempty"`
 	Unread     *int    `json:"Unread,omitempty"`
 	State      string  `json:"State,omitempty"`
 }
 
 func (p *program) device() *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "Set and show devices and their presence"}
-	cmd.AddCommand(p.deviceSet(), p.devicePresence(), p.deviceShow())
+	cmd := &cobra.Command{Use: "device", Short: "Set and show devices, their presence, and what their users have set"}
+	cmd.AddCommand(p.deviceSet(), p.devicePresence(), p.deviceShow(), p.deviceSettings())
 	return cmd
 }
 
@@ -40,7 +42,8 @@ func eventFlags(cmd *cobra.Command, e *deviceEvent) {
 
 func (p *program) deviceSet() *cobra.Command {
 	var e deviceEvent
-	var token string
+	var token, voipToken string
+	var service bool
 	cmd := &cobra.Command{
 		Use:   "set USER DEVICE",
 		Short: "Bind a token to a device: a login, or a new token with --event token",
@@ -60,14 +63,22 @@ func (p *program) deviceSet() *cobra.Command {
 			if cmd.Flags().Changed("token") {
 				e.Token = &token
 			}
+			if cmd.Flags().Changed("voip-token") {
+				e.VoIPToken = &voipToken
+			}
+			if cmd.Flags().Changed("service") {
+				e.Service = &service
+			}
 			return p.postEvent(cmd, e)
 		},
 	}
 	eventFlags(cmd, &e)
 	flags := cmd.Flags()
 	flags.StringVar(&e.Event, "event", "login", "login (the device is in the foreground) or token")
-	flags.StringVar(&e.Platform, "platform", "", "apns, fcm")
+	flags.StringVar(&e.Platform, "platform", "", "apns, fcm, service")
 	flags.StringVar(&token, "token", "", `push token; "-" reads it from stdin, "" turns push off`)
+	flags.StringVar(&voipToken, "voip-token", "", `token for calls; "" = calls come as alerts`)
+	flags.BoolVar(&service, "service", false, "the device's own service takes offline messages; the token is the fallback")
 	flags.StringVar(&e.Credential, "credential", "", "name of the credential in the configuration")
 	flags.StringVar(&e.Language, "language", "", "BCP 47, as en or zh-Hans")
 	return cmd
@@ -107,18 +118,7 @@ func (p *program) postEvent(cmd *cobra.Command, e deviceEvent) error {
 	if e.App, err = p.app(e.App); err != nil {
 		return err
 	}
-	body, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		Accepted int `json:"accepted"`
-	}
-	if err := api.call(cmd.Context(), http.MethodPost, "/v1/devices/events", body, &answer); err != nil {
+	if err := p.post(cmd, "/v1/devices/events", e); err != nil {
 		return err
 	}
 	t := p.table("USER", "DEVICE", "EVENT")
@@ -130,6 +130,22 @@ func (p *program) postEvent(cmd *cobra.Command, e deviceEvent) error {
 		return err
 	}
 	return t.end()
+}
+
+// post sends one record to the API and waits until it is accepted.
+func (p *program) post(cmd *cobra.Command, path string, record any) error {
+	body, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Accepted int `json:"accepted"`
+	}
+	return api.call(cmd.Context(), http.MethodPost, path, body, &answer)
 }
 
 // app is the app named by a flag, or the configuration's default.

@@ -14,6 +14,7 @@ type shownDevice struct {
 	Platform   string `json:"platform"`
 	TokenHash  string `json:"token_hash"`
 	Credential string `json:"credential"`
+	Service    bool   `json:"service"`
 	Language   string `json:"language"`
 	Version    int64  `json:"version"`
 	Presence   string `json:"presence"`
@@ -44,17 +45,20 @@ func (p *program) deviceShow() *cobra.Command {
 			if err := api.call(cmd.Context(), http.MethodGet, path, nil, &answer); err != nil {
 				return err
 			}
-			t := p.table("DEVICE", "PLATFORM", "PRESENCE", "PUSH", "BADGE", "CREDENTIAL", "LANGUAGE", "VERSION", "TOKEN_HASH")
+			t := p.table("DEVICE", "PLATFORM", "PRESENCE", "PUSH", "BADGE", "CREDENTIAL", "SERVICE", "LANGUAGE", "VERSION", "TOKEN_HASH")
 			for _, told := range answer.Devices {
 				var d shownDevice
 				if err := json.Unmarshal(told, &d); err != nil {
 					return fmt.Errorf("a device of the answer: %w", err)
 				}
-				push := "yes"
+				push, service := "yes", ""
 				if !d.Push {
 					push = d.Filter
 				}
-				if err := t.row(told, d.Device, d.Platform, d.Presence, push, d.Badge, d.Credential, d.Language, number(d.Version), d.TokenHash); err != nil {
+				if d.Service {
+					service = "yes"
+				}
+				if err := t.row(told, d.Device, d.Platform, d.Presence, push, d.Badge, d.Credential, service, d.Language, number(d.Version), d.TokenHash); err != nil {
 					return err
 				}
 			}

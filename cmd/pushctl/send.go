@@ -29,7 +29,29 @@ type textMessage struct {
 	MsgRandom   *uint32       `json:"MsgRandom,omitempty"`
 	GroupRandom *uint32       `json:"Random,omitempty"`
 	TimeStamp   int64         `json:"MsgTimeStamp"`
+	Mentions    []mention     `json:"GroupAtInfo,omitempty"`
 	Body        []textElement `json:"MsgBody"`
+	Push        *pushInfo     `json:"OfflinePushInfo,omitempty"`
+}
+
+type mention struct {
+	All     int    `json:"GroupAtAllFlag"`
+	Account string `json:"GroupAt_Account,omitempty"`
+}
+
+type pushInfo struct {
+	Apns struct {
+		PushType string `json:"PushType"`
+	} `json:"ApnsInfo"`
+}
+
+// everybody is the account that --mention takes for all members of the group.
+const everybody = "all"
+
+// typed is what the flags say beside the message's own fields.
+type typed struct {
+	text, pushType string
+	mentions       []string
 }
 
 type textElement struct {
@@ -43,13 +65,13 @@ type textContent struct {
 
 func (p *program) send() *cobra.Command {
 	var m textMessage
-	var text string
+	var t typed
 	cmd := &cobra.Command{
 		Use:   "send [FILE|-]",
 		Short: "Send a chat message, or several as NDJSON, from a file, stdin or flags; print the message keys",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body, err := p.message(args, m, text)
+			body, err := p.message(args, m, t)
 			if err != nil {
 				return err
 			}
@@ -83,32 +105,54 @@ func (p *program) send() *cobra.Command {
 	flags.StringVar(&m.From, "from", "", "sender's account")
 	flags.StringVar(&m.Nick, "nick", "", "sender's nickname")
 	flags.StringVar(&m.NameCard, "name-card", "", "sender's card in the group")
-	flags.StringSliceVar(&m.To, "to", nil, "recipients' accounts, comma separated")
+	flags.StringSliceVar(&m.To, "to", nil, "recipients' accounts, comma separated; without them, every member of the group")
 	flags.StringVar(&m.Group, "group", "", "group id")
 	flags.StringVar(&m.GroupName, "group-name", "", "the group's name")
-	flags.StringVar(&text, "text", "", "the text")
+	flags.StringSliceVar(&t.mentions, "mention", nil, "accounts that a group message mentions, comma separated; all = everybody")
+	flags.StringVar(&t.pushType, "push-type", "", "alert, voip (a call) or background (shows nothing)")
+	flags.StringVar(&t.text, "text", "", "the text")
 	return cmd
 }
 
 // message is the body to send: a file's, stdin's, or one made from the flags. One made from flags carries all that its
 // key consists of, so that the key is known before Kafka has it.
-func (p *program) message(args []string, m textMessage, text string) ([]byte, error) {
+func (p *program) message(args []string, m textMessage, t typed) ([]byte, error) {
 	if len(args) == 1 {
-		if text != "" || m.From != "" {
+		if t.text != "" || m.From != "" {
 			return nil, command.Usagef("a message comes from a file or from flags, not from both")
 		}
 		return p.input(args[0])
 	}
 	switch {
-	case m.From == "" || text == "":
+	case m.From == "" || t.text == "" && t.pushType != "background":
 		return nil, command.Usagef("send needs a file, or --from and --text")
 	case m.Group == "" && len(m.To) == 0:
 		return nil, command.Usagef("send needs --to or --group")
+	case m.Group == "" && len(t.mentions) > 0:
+		return nil, command.Usagef("--mention needs --group")
+	}
+	switch t.pushType {
+	case "":
+	case "alert", "voip", "background":
+		m.Push = &pushInfo{}
+		m.Push.Apns.PushType = t.pushType
+	default:
+		return nil, command.Usagef("--push-type is alert, voip or background")
+	}
+	for _, account := range t.mentions {
+		if account == everybody {
+			m.Mentions = append(m.Mentions, mention{All: 1})
+		} else {
+			m.Mentions = append(m.Mentions, mention{Account: account})
+		}
 	}
 	random := rand.Uint32()
 	m.Seq = rand.Uint32()
 	m.TimeStamp = p.now().Unix()
-	m.Body = []textElement{{Type: "TIMTextElem", Content: textContent{Text: text}}}
+	m.Body = []textElement{}
+	if t.text != "" {
+		m.Body = append(m.Body, textElement{Type: "TIMTextElem", Content: textContent{Text: t.text}})
+	}
 	if m.Group != "" {
 		m.GroupRandom = &random
 	} else {
