@@ -1,8 +1,9 @@
 -- What is known of one message key, as one string: the recalled contents, each with a comma behind it, then, each behind
 -- a record separator, the contents that were routed under the key: checksum and, behind unit separators, the origins of
 -- its records. The first content is the one that has the plain key; among the recalled ones it is '-' where its checksum
--- is not known. Where there are more than these bounds, the oldest go.
-local MOST_CONTENTS, MOST_ORIGINS, MOST_RECALLED = 16, 500, 16
+-- is not known. Beyond these bounds the oldest go.
+local MOST_CONTENTS, MOST_RECALLED = 16, 16
+local MOST_ORIGINS = 16384 -- bytes of one content's: more than 500 records, as many as a batch has recipients
 
 local function read(value)
   local recalled, rest = string.match(value or '', '^([^\30]*)(.*)$')

@@ -17,9 +17,8 @@ if not content then
   changed = true
 end
 if not string.find(content.origins .. '\31', '\31' .. ARGV[2] .. '\31', 1, true) then
-  local _, count = string.gsub(content.origins, '\31', '')
-  if count >= MOST_ORIGINS then content.origins = string.gsub(content.origins, '^\31[^\31]*', '') end
   content.origins = content.origins .. '\31' .. ARGV[2]
+  while #content.origins > MOST_ORIGINS do content.origins = string.gsub(content.origins, '^\31[^\31]*', '') end
   changed = true
 end
 
