@@ -18,8 +18,8 @@ func (j *job) request(user string) registry.DecideRequest {
 	key, content, window := m.Claim()
 	return registry.DecideRequest{
 		App: m.App, User: user, Origin: m.Origin, RecordTime: m.RecordTime,
-		Claim:  registry.Claim{Key: key, Content: content, MsgTime: m.Time.Unix(), Window: window},
-		Counts: m.Counts(), MsgKey: m.Key, ContentKey: m.KeyWithContent(),
+		Claim: registry.Claim{Key: key, Content: content, MsgTime: m.Time.Unix(), Window: window},
+		Type:  m.Type(), Counts: m.Counts(), MsgKey: m.Key, ContentKey: m.KeyWithContent(),
 		Conversation: m.Conversation(), Group: m.Group != "", Mentioned: m.Mentions(user),
 		IgnoreOption: m.IgnoresOption(), AnyForeground: j.policy.AnyForeground,
 	}
