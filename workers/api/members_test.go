@@ -51,6 +51,21 @@ func TestMembershipsGoToTheirTopicAndToRedis(t *testing.T) {
 	}
 }
 
+// TestTopicAndRedisHoldOneTimeOfLeaving: else a membership that begins between the two would not be known to be the newer.
+func TestTopicAndRedisHoldOneTimeOfLeaving(t *testing.T) {
+	t.Parallel()
+	ticks := now
+	b := newBench(t, func(o *Options) {
+		o.Now = func() time.Time { ticks = ticks.Add(time.Second); return ticks }
+	})
+	if w := b.do("DELETE", bobInTeam, "", ""); w.Code != 202 {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	if record, applied := b.published[0].Time, b.registry.members[0].Left; !record.Equal(applied) {
+		t.Errorf("the record says %s, Redis %s", record, applied)
+	}
+}
+
 func TestIDsOfAMembershipAreEscapedInItsKey(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)

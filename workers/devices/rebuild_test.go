@@ -112,27 +112,33 @@ func TestARebuildThatLosesItsGroundBeginsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, lose := range map[string]func(t *testing.T, s *server){
-		"Redis restarts between two batches": func(t *testing.T, s *server) { forget(t, s) },
-		"a slot is lost, but not the lock's": func(t *testing.T, s *server) { forget(t, s, "rebuilding") },
-		"the lock runs out":                  func(t *testing.T, s *server) { forget(t, s, "rebuild") },
-		"another took the lock": func(t *testing.T, s *server) {
+	for name, c := range map[string]struct {
+		lose    func(t *testing.T, s *server)
+		batches int // restored before it is noticed
+	}{
+		"Redis restarts between two batches": {func(t *testing.T, s *server) { forget(t, s) }, 1},
+		"a slot is lost, but not the lock's": {func(t *testing.T, s *server) { forget(t, s, "rebuilding") }, 3},
+		"the lock runs out":                  {func(t *testing.T, s *server) { forget(t, s, "rebuild") }, 1},
+		"another took the lock": {func(t *testing.T, s *server) {
 			forget(t, s, "rebuild")
 			if ok, err := s.AcquireRebuild(t.Context(), "another", time.Minute); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
-		},
+		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			k, s := many(t), open(t)
 			w := &watched{server: s, restored: func(n int) {
 				if n == 1 {
-					lose(t, s)
+					c.lose(t, s)
 				}
 			}}
 			if err := rebuilder(w, k).Rebuild(t.Context()); !errors.Is(err, registry.ErrRebuildLost) {
 				t.Errorf("rebuild: %v, want that it is lost", err)
+			}
+			if w.n != c.batches {
+				t.Errorf("noticed after %d batches, want %d", w.n, c.batches)
 			}
 			if err := s.Ready(t.Context()); !errors.Is(err, registry.ErrEmpty) {
 				t.Errorf("after the lost rebuild: %v, want that the registry is still empty", err)
