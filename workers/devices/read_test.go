@@ -94,7 +94,7 @@ func FuzzMembership(f *testing.F) {
 // FuzzState: whatever stands in the compacted topic, a rebuild goes on.
 func FuzzState(f *testing.F) {
 	k := many(f)
-	f.Add([]byte(k.topics["push.registry"][0].Key), k.topics["push.registry"][0].Value)
+	f.Add(k.topics["push.registry"][0].Key, k.topics["push.registry"][0].Value)
 	f.Add([]byte("demo|bob"), []byte("\x0a\x04demo\x12\x03bob"))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		r := restoration{cfg: config(), batch: testBatch, logger: zap.NewNop()}

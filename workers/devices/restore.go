@@ -10,6 +10,9 @@ import (
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
+// restoreBytes bounds what is held of the records: a user's settings may take up to 300 KB.
+const restoreBytes = 4 << 20
+
 // restoration collects records of push.registry and im.groups and restores them in batches.
 type restoration struct {
 	reg    Restorer
@@ -19,6 +22,7 @@ type restoration struct {
 	extend func() error // keeps the lock; fails where what was restored may be lost
 
 	read        int // records taken
+	bytes       int // of the values collected
 	states      []registry.State
 	users       []*schemasv1.UserState
 	memberships []registry.Membership
@@ -27,6 +31,7 @@ type restoration struct {
 // take adds a record. What cannot be read is left out: one bad record must not keep the registry empty for ever.
 func (r *restoration) take(ctx context.Context, rec *stream.Record) error {
 	r.read++
+	r.bytes += len(rec.Value)
 	if rec.Topic == r.cfg.Topics.Groups() {
 		// The role has put what it could not read here to the dead topic, and has said so.
 		if m, err := ReadMembership(rec, r.cfg); err == nil {
@@ -35,7 +40,7 @@ func (r *restoration) take(ctx context.Context, rec *stream.Record) error {
 	} else if len(rec.Value) > 0 {
 		r.state(rec)
 	}
-	if max(len(r.states), len(r.users), len(r.memberships)) < r.batch {
+	if max(len(r.states), len(r.users), len(r.memberships)) < r.batch && r.bytes < restoreBytes {
 		return nil
 	}
 	return r.flush(ctx)
@@ -64,6 +69,7 @@ func (r *restoration) state(rec *stream.Record) {
 
 // flush restores what was collected.
 func (r *restoration) flush(ctx context.Context) error {
+	r.bytes = 0
 	if len(r.states)+len(r.users)+len(r.memberships) == 0 {
 		return nil
 	}
@@ -85,6 +91,7 @@ func (r *restoration) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	r.states, r.users, r.memberships = r.states[:0], nil, r.memberships[:0]
+	clear(r.users)
+	r.states, r.users, r.memberships = r.states[:0], r.users[:0], r.memberships[:0]
 	return nil
 }
