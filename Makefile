@@ -69,8 +69,9 @@ fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## run the benchmarks
+bench: ## print the figures: benchmarks, then a group of 100,000 on a real Kafka and a real Redis
 	$(GO) test -run='^$$' -bench=. -benchmem ./...
+	PUSHFLEET_TEST_BENCH=1 scripts/integration -run='^TestBigGroup$$' ./workers/fleet
 
 .PHONY: kafka-cost
 kafka-cost: ## measure a real broker's CPU per request (6 minutes on an idle machine)
