@@ -47,6 +47,10 @@ func EncodeFanout(f *Fanout) []byte {
 	return b[len(b)-used:]
 }
 
+// maxBuckets is far above what a group of a million members has: a record that claims more was not written by route, and
+// would keep its reader busy for ever.
+const maxBuckets = 1 << 20
+
 var (
 	errFanoutChat    = errors.New("fan-out record: the message's place is missing")
 	errFanoutBuckets = errors.New("fan-out record: no such buckets")
@@ -62,7 +66,7 @@ func DecodeFanout(value []byte) (*Fanout, error) {
 	switch {
 	case m.Topic == "" || m.Partition < 0 || m.Offset < 0:
 		return nil, errFanoutChat
-	case m.FirstBucket < 0 || m.LastBucket < m.FirstBucket || m.LastBucket >= m.Buckets:
+	case m.FirstBucket < 0 || m.LastBucket < m.FirstBucket || m.LastBucket >= m.Buckets || m.Buckets > maxBuckets:
 		return nil, errFanoutBuckets
 	case m.Purpose != push.PurposeFirst && m.Purpose != push.PurposeRecall:
 		return nil, errFanoutPurpose

@@ -46,6 +46,7 @@ func TestFanoutThatMakesNoSense(t *testing.T) {
 		"negative offset":     func(f *schemasv1.Fanout) { f.Offset = -1 },
 		"no buckets":          func(f *schemasv1.Fanout) { f.Buckets = 0 },
 		"bucket behind all":   func(f *schemasv1.Fanout) { f.LastBucket = 8 },
+		"endless buckets":     func(f *schemasv1.Fanout) { f.Buckets = 1<<20 + 1 },
 		"negative bucket":     func(f *schemasv1.Fanout) { f.FirstBucket = -1 },
 		"end before start":    func(f *schemasv1.Fanout) { f.LastBucket = 1 },
 		"purpose of no group": func(f *schemasv1.Fanout) { f.Purpose = push.PurposeSync },

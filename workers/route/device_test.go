@@ -74,6 +74,33 @@ func TestACallRingsWhereTheDeviceTakesCalls(t *testing.T) {
 	}
 }
 
+func TestOneDeviceInTheForegroundSilencesTheOthersWhereTheAppWantsIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		policy Policy
+		want   []string
+	}{
+		"as usual": {Policy{}, []string{
+			"event bob desktop filter foreground", `push.apns.normal phone "Alice:hello" badge 5`, "event bob phone push background",
+		}},
+		"as the app wants": {Policy{AnyForeground: true}, []string{
+			"event bob desktop filter foreground", "event bob phone filter foreground",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(cfg *Config) { cfg.Apps = map[string]Policy{"demo": c.policy} })
+			r.device(t, "bob", "phone", 4)
+			r.device(t, "bob", "desktop", 0)
+			r.apply(t, []registry.DeviceEvent{{App: "demo", User: "bob", Device: "desktop", Event: registry.EventForeground, EventTime: clock}})
+			r.route.Handle(t.Context(), []*stream.Record{r.record(0, toBob)})
+			if !slices.Equal(r.lines, c.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(r.lines, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
+}
+
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

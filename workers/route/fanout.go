@@ -2,10 +2,13 @@ package route
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 )
+
+var errNoGroup = errors.New("fan-out record: its message is not for a whole group")
 
 // HandleFanout takes a batch of push.fanout: messages to big groups, each with a range of buckets. It returns as Handle
 // does. Each bucket's members are read, decided and forgotten before the next, so that what it holds grows neither with
@@ -34,21 +37,16 @@ func (r *Route) fanOut(ctx context.Context, rec *stream.Record) {
 	if j == nil {
 		return
 	}
-	j.big = true
+	if !j.toGroup() { // whoever wrote it divided a message that names its recipients
+		r.dead(ctx, rec, j.pending, j.msg, errNoGroup)
+		return
+	}
+	j.big, j.group = true, part{f.First, f.Last, f.Buckets}
 	if f.Purpose == push.PurposeFirst && len(r.dropRecalled(ctx, []*job{j})) == 0 {
 		return
 	}
 	c := r.chunk(f.Purpose)
-	for bucket := f.First; bucket <= f.Last; bucket++ {
-		members, err := r.members(ctx, j, bucket, f.Buckets)
-		if err != nil {
-			r.giveUp(ctx, j, err)
-			break
-		}
-		for _, user := range members {
-			c.add(ctx, j, user)
-		}
-	}
+	r.gather(ctx, c, j)
 	c.flush(ctx)
 	j.pending.Done(nil)
 }

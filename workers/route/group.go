@@ -25,8 +25,8 @@ const (
 	partBytes   = 16 << 20
 )
 
-// address finds the recipients of messages that name none: the members of their groups as of the message's time. A
-// message to a big group is handed to push.fanout and gives no job, nor does one to a group that nobody knows.
+// address finds out where the recipients are of messages that name none: their groups' members. A message to a big group is
+// handed to push.fanout and ends here, as does one to a group that nobody knows.
 func (r *Route) address(ctx context.Context, jobs []*job) []*job {
 	var refs []registry.GroupRef
 	for _, j := range jobs {
@@ -64,41 +64,54 @@ func (r *Route) address(ctx context.Context, jobs []*job) []*job {
 // toGroup says whether the message goes to all members of its group.
 func (j *job) toGroup() bool { return j.msg.Group != "" && j.msg.Recipients == nil }
 
-// deal fills the recipients of a message to a small group; false = the message was handed to push.fanout, or given
-// up.
+// deal says whether the members of a group are few enough to be decided right away; else it hands the message to
+// push.fanout.
 func (r *Route) deal(ctx context.Context, j *job, size registry.GroupSize) bool {
-	if size.Members > smallMembers || size.Buckets > smallBuckets {
-		for _, p := range divide(size, len(j.rec.Value)) {
-			part := &stream.Fanout{Chat: j.rec, First: p.first, Last: p.last, Buckets: size.Buckets, Purpose: j.purpose}
-			r.pub.Publish(ctx, stream.Message{Topic: r.cfg.Topics.Fanout(), Partition: stream.ByKey,
-				Key:   stream.MemberKey(j.msg.App, j.msg.Group, strconv.Itoa(p.first)),
-				Value: stream.EncodeFanout(part)}, j.pending.Add())
-		}
-		return false
+	if size.Members <= smallMembers && size.Buckets <= smallBuckets {
+		j.group = part{0, size.Buckets - 1, size.Buckets}
+		return true
 	}
-	for bucket := range size.Buckets {
-		members, err := r.members(ctx, j, bucket, size.Buckets)
+	for _, p := range divide(size, len(j.rec.Value)) {
+		record := &stream.Fanout{Chat: j.rec, First: p.first, Last: p.last, Buckets: p.of, Purpose: j.purpose}
+		r.pub.Publish(ctx, stream.Message{Topic: r.cfg.Topics.Fanout(), Partition: stream.ByKey,
+			Key:   stream.MemberKey(j.msg.App, j.msg.Group, strconv.Itoa(p.first)),
+			Value: stream.EncodeFanout(record)}, j.pending.Add())
+	}
+	return false
+}
+
+// gather takes all recipients of a job into a chunk, those of a group bucket by bucket.
+func (r *Route) gather(ctx context.Context, c *chunk, j *job) {
+	for _, user := range j.recipients {
+		c.add(ctx, j, user)
+	}
+	if !j.toGroup() {
+		return
+	}
+	for bucket := j.group.first; bucket <= j.group.last; bucket++ {
+		members, err := r.members(ctx, j, bucket)
 		if err != nil {
 			r.giveUp(ctx, j, err)
-			return false
+			return
 		}
-		j.recipients = append(j.recipients, members...)
+		for _, user := range members {
+			c.add(ctx, j, user)
+		}
 	}
-	return true
 }
 
 // members lists who was in one bucket of the message's group at its time, the sender left out.
-func (r *Route) members(ctx context.Context, j *job, bucket, buckets int) ([]string, error) {
+func (r *Route) members(ctx context.Context, j *job, bucket int) ([]string, error) {
 	replies := ask(ctx, r, []int{bucket}, func(ctx context.Context, asked []int) ([][]string, error) {
-		users, err := r.reg.Members(ctx, j.msg.App, j.msg.Group, asked[0], buckets, j.msg.Time)
+		users, err := r.reg.Members(ctx, j.msg.App, j.msg.Group, asked[0], j.group.of, j.msg.Time)
 		return [][]string{users}, err
 	})
 	isSender := func(user string) bool { return user == j.msg.From }
 	return slices.DeleteFunc(replies[0].answer, isSender), replies[0].err
 }
 
-// part is a range of buckets, both inclusive.
-type part struct{ first, last int }
+// part is a range of a group's buckets, first and last inclusive, of so many.
+type part struct{ first, last, of int }
 
 // divide cuts the buckets of a group into ranges, one a record, for a message of so many bytes.
 func divide(size registry.GroupSize, bytes int) []part {
@@ -106,7 +119,7 @@ func divide(size registry.GroupSize, bytes int) []part {
 	n = max(1, min(n, partBytes/max(bytes, 1), size.Buckets))
 	parts := make([]part, n)
 	for i := range parts {
-		parts[i] = part{i * size.Buckets / n, (i+1)*size.Buckets/n - 1}
+		parts[i] = part{i * size.Buckets / n, (i+1)*size.Buckets/n - 1, size.Buckets}
 	}
 	return parts
 }

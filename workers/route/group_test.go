@@ -239,7 +239,8 @@ func TestARangeThatCannotBeReadIsKept(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	chat := &stream.Record{Topic: "im.messages", Time: clock, Value: []byte(`{"From_Account":`)}
-	for i, value := range [][]byte{[]byte("no record"), stream.EncodeFanout(&stream.Fanout{Chat: chat, Buckets: 1})} {
+	toOne := &stream.Record{Topic: "im.messages", Time: clock, Value: []byte(toBob)}
+	for i, value := range [][]byte{[]byte("no record"), stream.EncodeFanout(&stream.Fanout{Chat: chat, Buckets: 1}), stream.EncodeFanout(&stream.Fanout{Chat: toOne, Buckets: 1})} {
 		r.lines, r.acks = nil, nil
 		r.route.HandleFanout(t.Context(), []*stream.Record{r.recordOf("push.fanout", int64(i), value)})
 		want := []string{fmt.Sprintf("push.fanout.dead %d bytes", len(value)), "event dead invalid_message"}

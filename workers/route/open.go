@@ -23,8 +23,9 @@ type job struct {
 	msg        *message.Message
 	policy     Policy // of its app
 	purpose    string // push.PurposeFirst or push.PurposeRecall
-	big        bool   // it goes to a group that is fanned out
 	recipients []string
+	group      part             // its recipients where it names none: these buckets of its group
+	big        bool             // it goes to a group that is fanned out
 	pending    *outcome.Pending // of source
 	buried     bool             // source went to its dead topic
 }

@@ -58,9 +58,7 @@ func (r *Route) recall(ctx context.Context, rec *stream.Record, receipt registry
 			return
 		}
 		for _, j := range r.shown(ctx, rec, chat, ref, pending) {
-			for _, user := range j.recipients {
-				c.add(ctx, j, user)
-			}
+			r.gather(ctx, c, j)
 		}
 	}
 	c.flush(ctx)

@@ -106,8 +106,10 @@ func TestARecallThatComesBeforeItsMessage(t *testing.T) {
 func TestARecallOfWhatTheLogHasNoMoreOnlyMarks(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*rig){
-		"expired":                     func(r *rig) { delete(r.log, "im.messages/0/0") },
-		"another message is there":    func(r *rig) { r.record(0, strings.Replace(toBob, `"MsgRandom":2`, `"MsgRandom":3`, 1)) },
+		"expired": func(r *rig) { delete(r.log, "im.messages/0/0") },
+		"another message is there, and shown": func(r *rig) {
+			r.route.Handle(t.Context(), []*stream.Record{r.record(0, strings.Replace(toBob, `"MsgRandom":2`, `"MsgRandom":3`, 1))})
+		},
 		"something else stands there": func(r *rig) { r.record(0, "{") },
 	} {
 		t.Run(name, func(t *testing.T) {

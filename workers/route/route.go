@@ -115,9 +115,7 @@ func (r *Route) Handle(ctx context.Context, batch []*stream.Record) {
 	jobs = r.address(ctx, jobs)
 	c := r.chunk(push.PurposeFirst)
 	for _, j := range jobs {
-		for _, user := range j.recipients {
-			c.add(ctx, j, user)
-		}
+		r.gather(ctx, c, j)
 	}
 	c.flush(ctx)
 	for _, j := range jobs {
