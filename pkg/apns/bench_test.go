@@ -37,8 +37,8 @@ func BenchmarkSend(b *testing.B) {
 	})
 
 	b.Run("apns2", func(b *testing.B) {
-		client := apns2.NewTokenClient(&token.Token{AuthKey: f.sender.signer.key, KeyID: keyID, TeamID: teamID})
-		client.Host = f.sender.client.Host
+		client := apns2.NewTokenClient(&token.Token{AuthKey: f.key, KeyID: keyID, TeamID: teamID})
+		client.Host = f.url
 		client.HTTPClient.Transport = &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: f.roots}}
 		defer client.CloseIdleConnections()
 		if _, err := client.Push(stock(batch[0])); err != nil {

@@ -39,20 +39,7 @@ const (
 // appConfig is an app's block apns. It has no keys yet.
 type appConfig struct{}
 
-// credentialConfig is one credential of an app.
-type credentialConfig struct {
-	Platform    push.Platform `koanf:"platform"`
-	KeyFile     string        `koanf:"key_file"`
-	KeyID       string        `koanf:"key_id"`
-	TeamID      string        `koanf:"team_id"`
-	BundleID    string        `koanf:"bundle_id"`
-	Environment string        `koanf:"environment"`
-}
-
-var (
-	appleID  = regexp.MustCompile(`^[A-Za-z0-9]{10}$`)
-	bundleID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
-)
+var bundleID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
 
 func decodePlatform(block push.Block) (platformConfig, error) {
 	cfg := platformConfig{Transport: "std", Connections: defaultConnections, Concurrency: defaultConcurrency}
@@ -80,30 +67,6 @@ func decodePlatform(block push.Block) (platformConfig, error) {
 	}
 	if cfg.Concurrency < 1 || cfg.Concurrency > maxConcurrency {
 		wrong.add("concurrency", fmt.Sprintf("want 1 to %d", maxConcurrency))
-	}
-	return cfg, wrong.joined()
-}
-
-func decodeCredential(block push.Block) (credentialConfig, error) {
-	cfg := credentialConfig{Environment: "production"}
-	if err := block.Decode(&cfg); err != nil {
-		return cfg, err
-	}
-	wrong := mistakes{path: block.Path()}
-	if cfg.KeyFile == "" {
-		wrong.add("key_file", "missing")
-	}
-	if !appleID.MatchString(cfg.KeyID) {
-		wrong.add("key_id", "want Apple's 10 letters and digits")
-	}
-	if !appleID.MatchString(cfg.TeamID) {
-		wrong.add("team_id", "want Apple's 10 letters and digits")
-	}
-	if !bundleID.MatchString(cfg.BundleID) {
-		wrong.add("bundle_id", "want letters, digits, dots and hyphens, as com.example.demo")
-	}
-	if cfg.Environment != "production" && cfg.Environment != "development" {
-		wrong.add("environment", "want production or development")
 	}
 	return cfg, wrong.joined()
 }

@@ -114,6 +114,13 @@ func TestFilesAreOpenedByTheirUsersAlone(t *testing.T) {
 	}
 	says(d.Check(), "apns.ca_file", filepath.Join(dir, "ca.pem"), "apps.demo.credentials.demo-ios.key_file", filepath.Join(dir, "AuthKey.p8"))
 	_, err = d.Sender("demo", "demo-ios")
+	says(err, "apps.demo.credentials.demo-ios.key_file", filepath.Join(dir, "AuthKey.p8"))
+	_, p8, err := apnstest.NewKey(teamID, keyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "AuthKey.p8"), p8)
+	_, err = d.Sender("demo", "demo-ios")
 	says(err, "apns.ca_file")
 
 	write(t, filepath.Join(dir, "ca.pem"), []byte("secret garbage"))

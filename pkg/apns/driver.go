@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
@@ -22,52 +21,38 @@ type driver struct {
 	path string // of the platform's block
 	cfg  platformConfig
 	now  func() time.Time
-	apps map[string]map[string]configured // by app and credential
+	apps map[string]map[string]*configured // by app and credential
 
 	mu      sync.Mutex
-	closed  bool
-	senders map[credentialName]*sender
-	signers map[signerName]*signer
+	signers map[signerName]*sharedSigner
 }
-
-// configured is a credential and where it stands.
-type configured struct {
-	credentialConfig
-	path string
-}
-
-type credentialName struct{ app, credential string }
-
-// signerName is what makes two credentials share a provider token: Apple counts tokens by key.
-type signerName struct{ team, key, file string }
 
 // Open checks the settings and opens no file.
 func Open(settings push.Settings) (push.Driver, error) {
 	cfg, err := decodePlatform(settings.Block)
 	errs := []error{err}
-	apps := make(map[string]map[string]configured, len(settings.Apps))
+	d := &driver{
+		dir:     settings.Dir,
+		path:    settings.Block.Path(),
+		cfg:     cfg,
+		now:     settings.Now,
+		apps:    make(map[string]map[string]*configured, len(settings.Apps)),
+		signers: make(map[signerName]*sharedSigner),
+	}
 	for _, app := range slices.Sorted(maps.Keys(settings.Apps)) {
-		apps[app] = make(map[string]configured)
+		d.apps[app] = make(map[string]*configured)
 		errs = append(errs, settings.Apps[app].Block.Decode(new(appConfig)))
 		credentials := settings.Apps[app].Credentials
 		for _, name := range slices.Sorted(maps.Keys(credentials)) {
 			cfg, err := decodeCredential(credentials[name])
 			errs = append(errs, err)
-			apps[app][name] = configured{credentialConfig: cfg, path: credentials[name].Path()}
+			d.apps[app][name] = d.configure(cfg, credentials[name].Path())
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &driver{
-		dir:     settings.Dir,
-		path:    settings.Block.Path(),
-		cfg:     cfg,
-		now:     settings.Now,
-		apps:    apps,
-		senders: make(map[credentialName]*sender),
-		signers: make(map[signerName]*signer),
-	}, nil
+	return d, nil
 }
 
 // CheckToken says whether a device token has the form of Apple's: 64 to 200 hexadecimal digits, an even number.
@@ -90,31 +75,13 @@ func (d *driver) Render(n *push.Notification, _ time.Time) (push.Request, *push.
 	return push.Request{Headers: r.headers(), Body: r.payload}, nil
 }
 
-// Sender opens the credential's key on the first call; see [push.Driver].
+// Sender opens the credential on the first call; see [push.Driver].
 func (d *driver) Sender(app, name string) (push.Sender, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, errClosed
-	}
-	if s, open := d.senders[credentialName{app, name}]; open {
-		return s, nil
-	}
-	cfg, known := d.apps[app][name]
+	c, known := d.apps[app][name]
 	if !known {
 		return nil, fmt.Errorf("apns: app %q, credential %q: %w", app, name, push.ErrUnknownCredential)
 	}
-	roots, err := d.roots()
-	if err != nil {
-		return nil, err
-	}
-	signer, err := d.signer(cfg)
-	if err != nil {
-		return nil, err
-	}
-	s := newSender(d.cfg.host(cfg.Environment), cfg.BundleID, roots, signer, d.cfg)
-	d.senders[credentialName{app, name}] = s
-	return s, nil
+	return c.keeper.Sender()
 }
 
 // Concurrency is the configuration's.
@@ -128,50 +95,46 @@ func (d *driver) roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func (d *driver) key(cfg configured) (credential.P8, error) {
-	key, err := credential.LoadP8(absolute(d.dir, cfg.KeyFile))
-	if err != nil {
-		return key, fmt.Errorf("%s.key_file: %w", cfg.path, err)
-	}
-	return key, nil
-}
-
-func (d *driver) signer(cfg configured) (*signer, error) {
-	name := signerName{team: cfg.TeamID, key: cfg.KeyID, file: absolute(d.dir, cfg.KeyFile)}
-	if s, known := d.signers[name]; known {
-		return s, nil
-	}
-	key, err := d.key(cfg)
-	if err != nil {
-		return nil, err
-	}
-	s := newSigner(key.Key, cfg.TeamID, cfg.KeyID, d.now)
-	d.signers[name] = s
-	return s, nil
-}
-
-// Check opens the ca_file and every key.
+// Check opens the ca_file and every credential.
 func (d *driver) Check() error {
 	_, err := d.roots()
 	errs := []error{err}
-	for _, app := range slices.Sorted(maps.Keys(d.apps)) {
-		for _, name := range slices.Sorted(maps.Keys(d.apps[app])) {
-			_, err := d.key(d.apps[app][name])
-			errs = append(errs, err)
-		}
+	for _, c := range d.all() {
+		errs = append(errs, c.keeper.Check())
 	}
 	return errors.Join(errs...)
 }
 
+// RefreshCredentials implements [push.CredentialKeeper].
+func (d *driver) RefreshCredentials() []push.CredentialState {
+	var states []push.CredentialState
+	for _, app := range slices.Sorted(maps.Keys(d.apps)) {
+		for _, name := range slices.Sorted(maps.Keys(d.apps[app])) {
+			keeper := d.apps[app][name].keeper
+			keeper.Refresh()
+			state := keeper.State()
+			state.App, state.Name, state.Platform = app, name, Platform
+			states = append(states, state)
+		}
+	}
+	return states
+}
+
 // Close cuts all connections; what is being sent is reported as retryable, then it returns.
 func (d *driver) Close() error {
-	d.mu.Lock()
-	d.closed = true
-	senders := d.senders
-	d.senders = nil
-	d.mu.Unlock()
-	for _, s := range senders {
-		s.close()
+	for _, c := range d.all() {
+		c.keeper.Close()
 	}
 	return nil
+}
+
+// all is every credential, in the order of apps and names.
+func (d *driver) all() []*configured {
+	var all []*configured
+	for _, app := range slices.Sorted(maps.Keys(d.apps)) {
+		for _, name := range slices.Sorted(maps.Keys(d.apps[app])) {
+			all = append(all, d.apps[app][name])
+		}
+	}
+	return all
 }

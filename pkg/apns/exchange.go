@@ -31,7 +31,7 @@ type exchangeKey struct{}
 // and reads the answer.
 type transport struct {
 	pool   *pool
-	signer *signer
+	signer authorizer
 }
 
 // RoundTrip is called by apns2 through http.Client, with an exchange in the request's context.
@@ -75,7 +75,9 @@ func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, er
 	}
 	// apns2 makes a request for each push, so its headers are nobody else's.
 	out := r.WithContext(r.Context())
-	out.Header["Authorization"] = []string{"bearer " + x.bearer}
+	if x.bearer != "" {
+		out.Header["Authorization"] = []string{"bearer " + x.bearer}
+	}
 	out.Body, out.GetBody, out.ContentLength = body, nil, int64(len(x.payload))
 	response, err := x.conn.client.RoundTrip(out)
 	if err != nil {

@@ -2,6 +2,7 @@ package apns
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pushfleet/pushfleet/pkg/apns/apnstest"
+	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
 )
@@ -94,7 +96,10 @@ func numbered(n int) []*push.Notification {
 type fixture struct {
 	*apnstest.Server
 	driver      *driver
-	sender      *sender
+	sender      push.Sender
+	dir         string // of the driver's files
+	url         string
+	key         *ecdsa.PrivateKey
 	certificate tls.Certificate
 	roots       *x509.CertPool
 }
@@ -184,7 +189,11 @@ func open(t testing.TB, url string, p8 []byte, authority *pushtest.Authority, o 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{driver: opened.(*driver), sender: got.(*sender), roots: authority.Pool()}
+	key, err := credential.ParseP8(p8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{driver: opened.(*driver), sender: got, dir: dir, url: url, key: key.Key, roots: authority.Pool()}
 }
 
 func write(t testing.TB, path string, content []byte) {

@@ -63,7 +63,11 @@ type conn struct {
 	retired  bool // takes no requests any more
 }
 
-func newPool(address string, roots *x509.CertPool, limit int) *pool {
+func newPool(address string, roots *x509.CertPool, certificate *tls.Certificate, limit int) *pool {
+	var shown []tls.Certificate
+	if certificate != nil {
+		shown = append(shown, *certificate)
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	redial := backoff.NewExponentialBackOff()
@@ -75,6 +79,7 @@ func newPool(address string, roots *x509.CertPool, limit int) *pool {
 			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSClientConfig: &tls.Config{
 				RootCAs:          roots,
+				Certificates:     shown,
 				MinVersion:       tls.VersionTLS12,
 				VerifyConnection: wantHTTP2,
 			},

@@ -2,6 +2,7 @@ package apns
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -24,7 +25,7 @@ type sender struct {
 	bundleID string
 	client   *apns2.Client
 	pool     *pool
-	signer   *signer
+	signer   authorizer
 
 	jobs   chan job
 	slots  chan struct{} // one per worker
@@ -44,8 +45,9 @@ func (j job) done(o push.Outcome) {
 	j.report(j.i, o)
 }
 
-func newSender(host, bundleID string, roots *x509.CertPool, signer *signer, cfg platformConfig) *sender {
-	pool := newPool(dialAddress(host), roots, cfg.Connections)
+// newSender shows certificate on its connections, where there is one.
+func newSender(host, bundleID string, roots *x509.CertPool, certificate *tls.Certificate, signer authorizer, cfg platformConfig) *sender {
+	pool := newPool(dialAddress(host), roots, certificate, cfg.Connections)
 	return &sender{
 		bundleID: bundleID,
 		pool:     pool,

@@ -24,6 +24,20 @@ const (
 	maxTokenAge  = 58 * time.Minute // of a token that is kept longer than its period
 )
 
+// authorizer gives the provider token to send, and is told what Apple says of it. Safe for concurrent use.
+type authorizer interface {
+	bearer() (string, error) // "" = none is needed
+	expired(refused string) bool
+	tooManyUpdates(refused string)
+}
+
+// certified is the authorizer of connections that prove themselves by a certificate.
+type certified struct{}
+
+func (certified) bearer() (string, error) { return "", nil }
+func (certified) expired(string) bool     { return false }
+func (certified) tooManyUpdates(string)   {}
+
 // signer makes the provider tokens of one key. Safe for concurrent use.
 type signer struct {
 	key          *ecdsa.PrivateKey

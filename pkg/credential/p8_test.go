@@ -43,8 +43,11 @@ func TestLoadP8Refuses(t *testing.T) {
 		"garbage":             {[]byte("c2VjcmV0LWdhcmJhZ2U="), "not a PEM file"},
 		"a PEM of garbage":    {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("secret-garbage")}), "not a PKCS #8 key"},
 		"another kind of PEM": {encode(t, "EC PRIVATE KEY", generate(t, elliptic.P256())), "PRIVATE KEY"},
-		"an RSA key":          {encode(t, "PRIVATE KEY", rsaKey), "P-256"},
-		"another curve":       {encode(t, "PRIVATE KEY", generate(t, elliptic.P384())), "P-256"},
+		"an RSA key":          {encode(t, "PRIVATE KEY", rsaKey), "an RSA key; want an ECDSA key"},
+		"another curve":       {encode(t, "PRIVATE KEY", generate(t, elliptic.P384())), "on the curve P-384; want P-256"},
+		"a certificate":       {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("secret-garbage")}), "a certificate; want"},
+		"a service account":   {serviceAccountJSON(t, nil), "JSON, as of a service account"},
+		"a megabyte":          {make([]byte, 1<<20), "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

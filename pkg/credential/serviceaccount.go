@@ -7,10 +7,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 
@@ -20,12 +18,8 @@ import (
 // GoogleTokenURI is where Google exchanges a signed assertion for an access token.
 const GoogleTokenURI = "https://oauth2.googleapis.com/token"
 
-const (
-	// maxServiceAccountBytes bounds the file; real ones have about 2.4 KB.
-	maxServiceAccountBytes = 64 << 10
-	// minRSABits is what Google itself issues, and what RS256 asks for (RFC 7518, 3.3).
-	minRSABits = 2048
-)
+// minRSABits is what Google itself issues, and what RS256 asks for (RFC 7518, 3.3).
+const minRSABits = 2048
 
 // projectID is a Google Cloud project id, with the domain that an old one may have: it becomes part of a path.
 var projectID = regexp.MustCompile(`^([a-z0-9.-]{1,100}:)?[a-z][a-z0-9-]{1,62}$`)
@@ -38,6 +32,7 @@ type ServiceAccount struct {
 	KeyID     string // "" where the file has none
 	TokenURI  string // trusted: see [ParseServiceAccount]
 	key       []byte // PEM, RSA
+	public    *rsa.PublicKey
 }
 
 // String names the account without its key.
@@ -45,6 +40,11 @@ func (a *ServiceAccount) String() string { return "service account " + a.Email }
 
 // GoString is String: %#v must not print the key either.
 func (a *ServiceAccount) GoString() string { return a.String() }
+
+// Facts tells of the account's key. Google's keys for service accounts end only by being revoked.
+func (a *ServiceAccount) Facts() Facts {
+	return Facts{Kind: KindServiceAccount, KeyID: a.KeyID, Fingerprint: keyFingerprint(a.public)}
+}
 
 // JWTConfig is how the account asks for access tokens of the given scopes.
 func (a *ServiceAccount) JWTConfig(scopes ...string) *jwt.Config {
@@ -55,27 +55,6 @@ func (a *ServiceAccount) JWTConfig(scopes ...string) *jwt.Config {
 		Scopes:       scopes,
 		TokenURL:     a.TokenURI,
 	}
-}
-
-// LoadServiceAccount reads and checks a service account file; see [ParseServiceAccount].
-func LoadServiceAccount(path, endpoint string) (*ServiceAccount, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxServiceAccountBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxServiceAccountBytes {
-		return nil, fmt.Errorf("%s: larger than %d bytes: not a service account", path, maxServiceAccountBytes)
-	}
-	account, err := ParseServiceAccount(data, endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return account, nil
 }
 
 // ParseServiceAccount checks the JSON of a service account and names every mistake, without quoting key material.
@@ -93,7 +72,7 @@ func ParseServiceAccount(data []byte, endpoint string) (*ServiceAccount, error) 
 		TokenURI     string `json:"token_uri"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("not the JSON of a service account: %w", err)
+		return nil, fmt.Errorf("not the JSON of a service account%s", jsonFailure(err))
 	}
 	var mistakes []error
 	if file.Type != "service_account" {
@@ -105,7 +84,8 @@ func ParseServiceAccount(data []byte, endpoint string) (*ServiceAccount, error) 
 	if !strings.Contains(file.ClientEmail, "@") {
 		mistakes = append(mistakes, fmt.Errorf("client_email: %q is no address", shorten(file.ClientEmail)))
 	}
-	if err := checkRSAKey(file.PrivateKey); err != nil {
+	key, err := parseRSAKey(file.PrivateKey)
+	if err != nil {
 		mistakes = append(mistakes, fmt.Errorf("private_key: %w", err))
 	}
 	if err := checkTokenURI(file.TokenURI, endpoint); err != nil {
@@ -120,14 +100,28 @@ func ParseServiceAccount(data []byte, endpoint string) (*ServiceAccount, error) 
 		KeyID:     file.PrivateKeyID,
 		TokenURI:  file.TokenURI,
 		key:       []byte(file.PrivateKey),
+		public:    &key.PublicKey,
 	}, nil
 }
 
-// checkRSAKey parses the key for its mistakes only: the signing library takes PEM.
-func checkRSAKey(text string) error {
+// jsonFailure says where the JSON is wrong; the parser's own words may quote a character of the content.
+func jsonFailure(err error) string {
+	var wrong *json.UnmarshalTypeError
+	var broken *json.SyntaxError
+	switch {
+	case errors.As(err, &wrong):
+		return fmt.Sprintf(": %s is no text", shorten(wrong.Field))
+	case errors.As(err, &broken):
+		return fmt.Sprintf(": broken at byte %d", broken.Offset)
+	}
+	return ""
+}
+
+// parseRSAKey reads the key for its mistakes and its public half: the signing library takes PEM.
+func parseRSAKey(text string) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return errors.New("not PEM")
+		return nil, errors.New("not PEM")
 	}
 	var key any
 	var err error
@@ -137,19 +131,19 @@ func checkRSAKey(text string) error {
 	case "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	default:
-		return errors.New("PEM, but of no private key")
+		return nil, errors.New("PEM, but of no private key")
 	}
 	if err != nil {
-		return errors.New("not a readable private key")
+		return nil, errors.New("not a readable private key")
 	}
 	rsaKey, ok := key.(*rsa.PrivateKey)
 	if !ok {
-		return fmt.Errorf("a key of type %T, want RSA", key)
+		return nil, fmt.Errorf("a key of type %T, want RSA", key)
 	}
 	if bits := rsaKey.N.BitLen(); bits < minRSABits {
-		return fmt.Errorf("RSA with %d bits, want %d or more", bits, minRSABits)
+		return nil, fmt.Errorf("RSA with %d bits, want %d or more", bits, minRSABits)
 	}
-	return nil
+	return rsaKey, nil
 }
 
 func checkTokenURI(uri, endpoint string) error {

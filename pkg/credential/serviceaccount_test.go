@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -166,33 +164,5 @@ func TestServiceAccountSignsForNobodyElse(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "token_uri: ") {
 			t.Errorf("token_uri %q: the error does not name it: %v", c.uri, err)
 		}
-	}
-}
-
-func TestLoadServiceAccount(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for name, c := range map[string]struct {
-		content []byte
-		want    string // of the error; "" = none
-	}{
-		"good.json":  {serviceAccountJSON(t, nil), ""},
-		"wrong.json": {[]byte("-----BEGIN PRIVATE KEY-----"), "not the JSON"},
-		"large.json": {make([]byte, 65<<10), "larger than"},
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, c.content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		account, err := credential.LoadServiceAccount(file, "")
-		switch {
-		case c.want == "" && (err != nil || account.ProjectID != "demo-project"):
-			t.Errorf("%s: got %v, %v", name, account, err)
-		case c.want != "" && (err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%s: got %v, want %s", name, err, c.want)
-		}
-	}
-	if _, err := credential.LoadServiceAccount(filepath.Join(dir, "missing.json"), ""); err == nil {
-		t.Error("a missing file: got no error")
 	}
 }

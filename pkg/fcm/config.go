@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
@@ -57,7 +58,8 @@ type appBlock struct {
 type credentialBlock struct {
 	Platform           string `koanf:"platform"`
 	ServiceAccountFile string `koanf:"service_account_file"`
-	ClickAction        string `koanf:"click_action"` // action of the intent that a click starts, in style notification; "" = the app's launcher
+	ServiceAccountEnv  string `koanf:"service_account_env"` // variable with the JSON, or its base64
+	ClickAction        string `koanf:"click_action"`        // action of the intent that a click starts, in style notification; "" = the app's launcher
 }
 
 // intentAction is what a name of an intent's action looks like: no more than the name of a Java constant or package.
@@ -72,8 +74,8 @@ type appSettings struct {
 // credentialSettings is one credential, whose service account is not read yet.
 type credentialSettings struct {
 	clickAction string
-	keyPath     string // where the configuration names the file
-	keyFile     string
+	path        string // where the configuration names the source
+	source      credential.Source
 }
 
 // settings is the whole checked configuration.
@@ -118,30 +120,37 @@ func readSettings(s push.Settings) (*settings, error) {
 		mistake(read.path, "concurrency", "%d, want 1 to %d", p.Concurrency, maxConcurrency)
 	}
 
-	for _, name := range slices.Sorted(maps.Keys(s.Apps)) {
-		from := s.Apps[name]
+	for _, app := range slices.Sorted(maps.Keys(s.Apps)) {
+		from := s.Apps[app]
 		a := &appSettings{block: appBlock{Style: styleData}, credentials: make(map[string]credentialSettings, len(from.Credentials))}
 		decode(from.Block, &a.block)
 		if style := a.block.Style; style != styleData && style != styleNotification {
 			mistake(from.Block.Path(), "style", "%q, want data or notification", style)
 		}
-		for _, credential := range slices.Sorted(maps.Keys(from.Credentials)) {
-			block := from.Credentials[credential]
+		for _, name := range slices.Sorted(maps.Keys(from.Credentials)) {
+			block := from.Credentials[name]
 			var c credentialBlock
 			decode(block, &c)
-			if c.ServiceAccountFile == "" {
-				mistake(block.Path(), "service_account_file", "missing")
+			switch {
+			case c.ServiceAccountFile == "" && c.ServiceAccountEnv == "":
+				mistake(block.Path(), "service_account_file", "missing; or service_account_env")
+			case c.ServiceAccountFile != "" && c.ServiceAccountEnv != "":
+				mistake(block.Path(), "service_account_file", "want only one of service_account_file, service_account_env")
 			}
 			if c.ClickAction != "" && !intentAction.MatchString(c.ClickAction) {
 				mistake(block.Path(), "click_action", "want an intent's action, as com.example.demo.CHAT")
 			}
-			a.credentials[credential] = credentialSettings{
+			key := "service_account_file"
+			if c.ServiceAccountEnv != "" {
+				key = "service_account_env"
+			}
+			a.credentials[name] = credentialSettings{
 				clickAction: c.ClickAction,
-				keyPath:     block.Path() + ".service_account_file",
-				keyFile:     absolute(s.Dir, c.ServiceAccountFile),
+				path:        block.Path() + "." + key,
+				source:      credential.Source{File: absolute(s.Dir, c.ServiceAccountFile), Env: c.ServiceAccountEnv},
 			}
 		}
-		read.apps[name] = a
+		read.apps[app] = a
 	}
 	return read, errors.Join(mistakes...)
 }

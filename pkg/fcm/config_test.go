@@ -24,7 +24,7 @@ func TestOpenNamesEveryMistakeByItsPath(t *testing.T) {
 		"fcm.transport: h2 does not exist for FCM yet, use std",
 		"fcm.concurrency: -1, want 1 to 20000",
 		`apps.demo.fcm.style: "loud", want data or notification`,
-		"apps.demo.credentials.demo-android.service_account_file: missing",
+		"apps.demo.credentials.demo-android.service_account_file: missing; or service_account_env",
 	}
 	if diff := cmp.Diff(want, leaves(err)); diff != "" {
 		t.Error(diff)

@@ -36,13 +36,12 @@ type Driver struct {
 	stop    context.CancelFunc
 	sending sync.WaitGroup
 
+	keepers map[string]map[string]*credential.Keeper[*credential.ServiceAccount] // by app and credential
+
 	mu        sync.Mutex
 	closed    bool
 	transport *transport // nil until the first sender needs it
-	senders   map[senderKey]*sender
 }
-
-type senderKey struct{ app, credential string }
 
 // Open checks the configuration and opens nothing.
 func Open(s push.Settings) (push.Driver, error) {
@@ -50,8 +49,14 @@ func Open(s push.Settings) (push.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{settings: read, now: s.Now, senders: make(map[senderKey]*sender)}
+	d := &Driver{settings: read, now: s.Now, keepers: make(map[string]map[string]*credential.Keeper[*credential.ServiceAccount])}
 	d.ctx, d.stop = context.WithCancel(context.Background())
+	for app, settings := range read.apps {
+		d.keepers[app] = make(map[string]*credential.Keeper[*credential.ServiceAccount])
+		for name, cfg := range settings.credentials {
+			d.keepers[app][name] = d.keep(cfg)
+		}
+	}
 	return d, nil
 }
 
@@ -89,57 +94,16 @@ func (d *Driver) Render(n *push.Notification, now time.Time) (push.Request, *pus
 }
 
 // Sender returns the sender of a credential. A key that could not be opened is tried again on the next call.
-func (d *Driver) Sender(app, credential string) (push.Sender, error) {
-	cfg, ok := d.credential(app, credential)
+func (d *Driver) Sender(app, name string) (push.Sender, error) {
+	keeper, ok := d.keepers[app][name]
 	if !ok {
-		return nil, fmt.Errorf("app %q, credential %q: %w", app, credential, push.ErrUnknownCredential)
+		return nil, fmt.Errorf("app %q, credential %q: %w", app, name, push.ErrUnknownCredential)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, errClosed
-	}
-	if s, ok := d.senders[senderKey{app, credential}]; ok {
-		return s, nil
-	}
-	account, err := d.load(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if d.transport == nil {
-		opened, err := newTransport(d.settings.platform.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("%s.ca_file: %w", d.settings.path, err)
-		}
-		d.transport = opened
-	}
-	s, err := newSender(d, account)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.keyPath, err)
-	}
-	d.senders[senderKey{app, credential}] = s
-	return s, nil
+	return keeper.Sender()
 }
 
 // Concurrency is the configuration's.
 func (d *Driver) Concurrency() int { return d.settings.platform.Concurrency }
-
-func (d *Driver) credential(app, name string) (credentialSettings, bool) {
-	a, ok := d.settings.apps[app]
-	if !ok {
-		return credentialSettings{}, false
-	}
-	cfg, ok := a.credentials[name]
-	return cfg, ok
-}
-
-func (d *Driver) load(cfg credentialSettings) (*credential.ServiceAccount, error) {
-	account, err := credential.LoadServiceAccount(cfg.keyFile, d.settings.platform.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.keyPath, err)
-	}
-	return account, nil
-}
 
 // Check reads the authorities and every service account.
 func (d *Driver) Check() error {
@@ -149,12 +113,9 @@ func (d *Driver) Check() error {
 			mistakes = append(mistakes, fmt.Errorf("%s.ca_file: %w", d.settings.path, err))
 		}
 	}
-	for _, app := range slices.Sorted(maps.Keys(d.settings.apps)) {
-		credentials := d.settings.apps[app].credentials
-		for _, name := range slices.Sorted(maps.Keys(credentials)) {
-			if _, err := d.load(credentials[name]); err != nil {
-				mistakes = append(mistakes, err)
-			}
+	for _, app := range slices.Sorted(maps.Keys(d.keepers)) {
+		for _, name := range slices.Sorted(maps.Keys(d.keepers[app])) {
+			mistakes = append(mistakes, d.keepers[app][name].Check())
 		}
 	}
 	return errors.Join(mistakes...)
@@ -189,11 +150,13 @@ func (d *Driver) Close() error {
 	d.stop()
 	d.mu.Unlock()
 	d.sending.Wait()
+	for _, app := range d.keepers {
+		for _, keeper := range app {
+			keeper.Close()
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range d.senders {
-		s.tokens.close()
-	}
 	if d.transport != nil {
 		d.transport.Close()
 	}
