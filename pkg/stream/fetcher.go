@@ -43,6 +43,10 @@ type fetcher struct {
 func (f *fetcher) run(ctx context.Context) {
 	f.pace.last = time.Now()
 	for ctx.Err() == nil {
+		if resumed := f.g.source.paused.wait(); resumed != nil {
+			f.rest(ctx, resumed)
+			continue
+		}
 		plan, state := f.plan(time.Now())
 		switch state {
 		case planNone:

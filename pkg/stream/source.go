@@ -56,6 +56,7 @@ type Source struct {
 	log     *zap.Logger
 
 	handling chan struct{} // held while handle runs: generations overlap while one drains
+	paused   gate
 
 	mu      sync.Mutex
 	done    map[topicPartition]int64 // up to where this process has acknowledged everything
