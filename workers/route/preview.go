@@ -182,11 +182,7 @@ func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appU
 		}
 		d := decisions[0]
 		for _, device := range d.Devices {
-			line, err := p.line(ctx, reg, j, target{j.key(d), user, d.Sound, device}, filter)
-			if err != nil {
-				return nil, err
-			}
-			lines = append(lines, line)
+			lines = append(lines, p.line(j, target{j.key(d), user, d.Sound, device}, filter))
 		}
 	}
 	return lines, nil
@@ -194,46 +190,23 @@ func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appU
 
 // line says what one device gets. Of a device whose own service takes offline messages it shows what goes there, and not
 // the fallback.
-func (p Preview) line(ctx context.Context, reg *registry.Registry, j *job, t target, filter push.Reason) (previewLine, error) {
+func (p Preview) line(j *job, t target, filter push.Reason) previewLine {
 	n := j.notification(t)
 	line := previewLine{ID: n.ID, MsgKey: t.key, User: t.user, Device: t.device.Device, Platform: n.Platform,
 		Decision: "filter", Reason: t.device.Reason}
-	driver, known := p.Drivers[n.Platform]
-	switch {
+	switch driver, known := p.Drivers[n.Platform]; {
 	case filter != "":
 		line.Reason = filter
-		return line, nil
 	case !t.device.Push:
-		return line, nil
 	case !known:
 		line.Decision, line.Reason = "dead", push.ReasonUnknownCredential
-		return line, nil
+	default:
+		request, impossible := driver.Render(n, p.Now)
+		if impossible != nil {
+			line.Decision, line.Reason = impossible.Disposition.String(), impossible.Reason
+			break
+		}
+		line.Decision, line.Headers, line.Body = "push", request.Headers, request.Body
 	}
-	admission, err := p.admit(ctx, reg, j, n)
-	if err != nil {
-		return line, err
-	}
-	if admission.Verdict != registry.Go {
-		line.Reason = admission.Reason
-		return line, nil
-	}
-	n.Badge = admission.Badge
-	request, impossible := driver.Render(n, p.Now)
-	if impossible != nil {
-		line.Decision, line.Reason = impossible.Disposition.String(), impossible.Reason
-		return line, nil
-	}
-	line.Decision, line.Headers, line.Body = "push", request.Headers, request.Body
-	return line, nil
-}
-
-// admit asks what deliver asks right before a send: it has the last word, and the number on the icon.
-func (p Preview) admit(ctx context.Context, reg *registry.Registry, j *job, n *push.Notification) (registry.Admission, error) {
-	admissions, err := reg.Admit(ctx, []registry.AdmitRequest{{App: n.App, User: n.User, Device: n.Device, ID: n.ID,
-		Owner: "preview", Lease: time.Minute, Attempt: 1, Platform: n.Platform, Version: n.Version, MsgKey: n.MsgKey,
-		Type: n.Type, AnyForeground: j.policy.AnyForeground}})
-	if err != nil {
-		return registry.Admission{}, fmt.Errorf("admit: %w", err)
-	}
-	return admissions[0], nil
+	return line
 }
