@@ -79,8 +79,8 @@ func classifyError(a answer) push.Outcome {
 		o.Reason = push.ReasonTimeout
 	case errors.Is(a.err, context.Canceled), errors.Is(a.err, errClosed): // the fleet's own doing
 		o.Reason, o.Scope = push.ReasonTimeout, push.ScopeDevice
-	case errors.Is(a.err, errSign):
-		o.Disposition, o.Reason, o.Scope = push.Park, push.ReasonCredentialRefused, push.ScopeCredential
+	case errors.Is(a.err, errSign), errors.Is(a.err, errCertificate), refusesCertificate(a.err):
+		o.Disposition, o.Reason, o.Scope, o.Ambiguous = push.Park, push.ReasonCredentialRefused, push.ScopeCredential, false
 	case a.unprocessed():
 		o.Reason, o.Scope, o.Ambiguous = push.ReasonNetwork, push.ScopeDevice, false
 	case a.sent:

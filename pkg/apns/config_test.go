@@ -46,8 +46,8 @@ func TestHostByEnvironment(t *testing.T) {
 			continue
 		}
 		host := cfg.host(test.environment)
-		if host != test.want || dialAddress(host) != test.dial {
-			t.Errorf("%+v: got %s, dialed at %s", test, host, dialAddress(host))
+		if dial := (&dialer{host: host}).address(); host != test.want || dial != test.dial {
+			t.Errorf("%+v: got %s, dialed at %s", test, host, dial)
 		}
 	}
 }

@@ -179,11 +179,11 @@ func (d *driver) open(cfg credentialConfig, i identity) (credential.Opened, erro
 	}
 	host := d.cfg.host(cfg.Environment)
 	if i.certificate != nil {
-		s := newSender(host, cfg.BundleID, roots, &i.certificate.Certificate, certified{}, d.cfg)
+		s := newSender(newDialer(host, roots, &i.certificate.Certificate, appleTiming), cfg.BundleID, certified{}, d.cfg)
 		return credential.Opened{Sender: s, Close: s.close}, nil
 	}
 	signer, release := d.signer(cfg.TeamID, i)
-	s := newSender(host, cfg.BundleID, roots, nil, signer, d.cfg)
+	s := newSender(newDialer(host, roots, nil, appleTiming), cfg.BundleID, signer, d.cfg)
 	return credential.Opened{Sender: s, Close: func() { s.close(); release() }}, nil
 }
 

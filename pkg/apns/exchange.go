@@ -15,11 +15,11 @@ import (
 // errSign says that no provider token could be made.
 var errSign = errors.New("apns: no provider token")
 
-// exchange is what travels around apns2 with one request: the true payload on its way out; connection, provider token
-// and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts the
-// timestamp to seconds.
+// exchange is what travels around apns2 with one request: headers and payload on its way out; connection, provider
+// token and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts
+// the timestamp to seconds.
 type exchange struct {
-	payload []byte
+	request request
 	conn    *conn
 	bearer  string
 	answer  answer
@@ -27,11 +27,12 @@ type exchange struct {
 
 type exchangeKey struct{}
 
-// transport is the http.RoundTripper under an apns2 client: it adds the provider token, puts the true payload in place
-// and reads the answer.
+// transport is the http.RoundTripper under an apns2 client: it puts headers and payload in place and reads the
+// answer.
 type transport struct {
 	pool   *pool
 	signer authorizer
+	now    func() time.Time
 }
 
 // RoundTrip is called by apns2 through http.Client, with an exchange in the request's context.
@@ -58,7 +59,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, err error) {
 	x.conn = nil
-	body := newPayloadReader(x.payload)
+	body := newPayloadReader(x.request.payload)
 	defer func() {
 		if err != nil {
 			x.answer = answer{err: err, sent: body.begun()}
@@ -73,18 +74,15 @@ func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, er
 	if x.conn, err = t.pool.acquire(r.Context()); err != nil {
 		return nil, err
 	}
-	// apns2 makes a request for each push, so its headers are nobody else's.
-	out := r.WithContext(r.Context())
-	if x.bearer != "" {
-		out.Header["Authorization"] = []string{"bearer " + x.bearer}
-	}
-	out.Body, out.GetBody, out.ContentLength = body, nil, int64(len(x.payload))
+	out := r.WithContext(r.Context()) // a copy: the one before may still be read by a connection that was lost
+	out.Header = x.request.header(x.bearer)
+	out.Body, out.GetBody, out.ContentLength = body, nil, int64(len(x.request.payload))
 	response, err := x.conn.client.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	x.answer = readAnswer(response)
+	x.answer = readAnswer(response, t.now())
 	response.Body = http.NoBody
 	return response, nil
 }
@@ -92,11 +90,9 @@ func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, er
 // maxAnswer bounds what is read of an answer's body: Apple's are below 100 bytes.
 const maxAnswer = 4096
 
-func readAnswer(response *http.Response) answer {
+func readAnswer(response *http.Response, now time.Time) answer {
 	a := answer{status: response.StatusCode, sent: true}
-	if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 31); err == nil {
-		a.retryAfter = time.Duration(seconds) * time.Second
-	}
+	a.retryAfter = retryAfter(response.Header, now)
 	if response.StatusCode == http.StatusOK {
 		return a
 	}
@@ -116,6 +112,29 @@ func readAnswer(response *http.Response) answer {
 		a.since = time.UnixMilli(said.Timestamp)
 	}
 	return a
+}
+
+// maxRetryAfter bounds what a server may wish: beyond it lies a slip, or a clock that is wrong.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter is the server's wish, in seconds or as a date; 0 = none that can be understood. A date is measured by the
+// server's own clock where it tells it, else by ours.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if its, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = its
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 // isReason keeps out of logs and records whatever is not a short word.

@@ -24,7 +24,16 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if latency, ok := os.LookupEnv(simulatorVariable); ok {
+		if err := beSimulator(latency); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	teamID = "DEF123GHIJ"

@@ -2,10 +2,8 @@ package apns
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -15,12 +13,6 @@ import (
 )
 
 const (
-	// dialTimeout bounds a connection's set-up, TLS included.
-	dialTimeout = 10 * time.Second
-	// pingAfter is how long a connection may be silent before it is pinged, and pingTimeout how long an answer may take:
-	// a peer that vanished is noticed after 30 s.
-	pingAfter   = 15 * time.Second
-	pingTimeout = 15 * time.Second
 	// spread is how many requests a connection carries before another one is opened beside it.
 	spread = 100
 	// A connection that could not be set up is tried again after 0.1 to 5 s: Apple takes rapid reconnecting for an attack.
@@ -32,11 +24,13 @@ const (
 // pool holds the connections of one credential: Apple binds a connection to the first key that is used on it. A request
 // is only started where a stream is free, so that the server's limit holds. A new connection carries one request
 // until the first answer, because Apple allows one stream until it has seen a valid token; and one connection is opened
-// at a time, so a cold start does not become a stampede. Safe for concurrent use.
+// at a time, some time after the one before, so a cold start does not become a stampede. What load asked for once and
+// asks for no more is closed. Safe for concurrent use.
 type pool struct {
 	address   string // host:port
 	transport *http.Transport
 	limit     int // of connections
+	timing    timing
 	waiting   waiters
 
 	ctx   context.Context // of dialing; ends with close
@@ -52,6 +46,9 @@ type pool struct {
 	redialAt time.Time // until then dialing fails with dialErr
 	dialErr  error
 	replaced time.Time
+	grown    time.Time   // when the newest connection was set up
+	busiest  int         // most requests in flight since the last look
+	shrink   *time.Timer // of the next look; nil with one connection or none
 }
 
 // conn is one connection; its fields are under the pool's lock.
@@ -63,48 +60,20 @@ type conn struct {
 	retired  bool // takes no requests any more
 }
 
-func newPool(address string, roots *x509.CertPool, certificate *tls.Certificate, limit int) *pool {
-	var shown []tls.Certificate
-	if certificate != nil {
-		shown = append(shown, *certificate)
-	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
+func newPool(dialer *dialer, limit int) *pool {
 	redial := backoff.NewExponentialBackOff()
 	redial.InitialInterval, redial.MaxInterval = firstRedial, lastRedial
 	ctx, stop := context.WithCancel(context.Background())
 	return &pool{
-		address: address,
-		transport: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSClientConfig: &tls.Config{
-				RootCAs:          roots,
-				Certificates:     shown,
-				MinVersion:       tls.VersionTLS12,
-				VerifyConnection: wantHTTP2,
-			},
-			TLSHandshakeTimeout: dialTimeout,
-			Protocols:           protocols,
-			DisableCompression:  true,
-			HTTP2: &http.HTTP2Config{
-				SendPingTimeout:  pingAfter,
-				PingTimeout:      pingTimeout,
-				WriteByteTimeout: pingTimeout,
-			},
-		},
-		limit:  limit,
-		ctx:    ctx,
-		stop:   stop,
-		alive:  make(map[*conn]struct{}),
-		redial: redial,
+		address:   dialer.address(),
+		transport: dialer.transport(),
+		limit:     limit,
+		timing:    dialer.timing,
+		ctx:       ctx,
+		stop:      stop,
+		alive:     make(map[*conn]struct{}),
+		redial:    redial,
 	}
-}
-
-func wantHTTP2(state tls.ConnectionState) error {
-	if state.NegotiatedProtocol != "h2" {
-		return errors.New("the server does not speak HTTP/2")
-	}
-	return nil
 }
 
 // acquire returns a connection that has a stream for the caller, who has to use it in one RoundTrip and then to release
@@ -146,6 +115,7 @@ func (p *pool) try() (*conn, error) {
 	}
 	if found != nil {
 		found.inFlight++
+		p.busiest = max(p.busiest, p.inFlightLocked())
 		return found, nil
 	}
 	if len(p.conns) > 0 {
@@ -184,7 +154,11 @@ func (p *pool) growLocked() error {
 	if p.dialing || len(p.conns) >= p.limit || slices.ContainsFunc(p.conns, func(c *conn) bool { return !c.answered }) {
 		return nil
 	}
-	if time.Now().Before(p.redialAt) {
+	now := time.Now()
+	if len(p.conns) > 0 && now.Sub(p.grown) < p.timing.grow {
+		return nil // what has a connection waits; each request that ends looks again
+	}
+	if now.Before(p.redialAt) {
 		return p.dialErr
 	}
 	p.dialing = true
@@ -193,9 +167,9 @@ func (p *pool) growLocked() error {
 }
 
 func (p *pool) dial() {
-	ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, p.timing.dial)
 	defer cancel()
-	client, err := p.transport.NewClientConn(ctx, "https", p.address)
+	client, err := p.transport.NewClientConn(ctx, "http", p.address) // the dialer encrypts
 	p.mu.Lock()
 	p.dialing = false
 	closed := p.closed
@@ -206,6 +180,8 @@ func (p *pool) dial() {
 		c := &conn{client: client}
 		p.conns = append(p.conns, c)
 		p.alive[c] = struct{}{}
+		p.grown = time.Now()
+		p.watchLocked()
 	}
 	p.mu.Unlock()
 	if err == nil && closed {
@@ -218,6 +194,9 @@ func (p *pool) dial() {
 // not one of theirs.
 func (p *pool) failedLocked(doing string, err error) {
 	p.dialErr = errors.New(doing + ": " + err.Error())
+	if refusesCertificate(err) {
+		p.dialErr = fmt.Errorf("%w: %s", errCertificate, p.dialErr.Error())
+	}
 	p.redialAt = time.Now().Add(p.redial.NextBackOff())
 }
 
@@ -280,6 +259,9 @@ func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.stop()
+	if p.shrink != nil {
+		p.shrink.Stop()
+	}
 	var open []*conn
 	for c := range p.alive {
 		c.retired = true

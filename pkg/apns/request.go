@@ -3,6 +3,7 @@ package apns
 import (
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -53,40 +54,48 @@ func render(n *push.Notification, bundleID string) (request, *push.Outcome) {
 	return r, nil
 }
 
-// headers are those that Apple gets, without authorization.
-func (r request) headers() map[string]string {
-	headers := map[string]string{
-		"apns-id":        r.id,
-		"apns-topic":     r.topic,
-		"apns-push-type": string(r.pushType),
-		"apns-priority":  strconv.Itoa(r.priority),
-	}
+// each gives the headers that Apple gets, without authorization; names are in lower case, as HTTP/2 has them.
+func (r request) each(header func(name, value string)) {
+	header("apns-id", r.id)
+	header("apns-topic", r.topic)
+	header("apns-push-type", string(r.pushType))
+	header("apns-priority", strconv.Itoa(r.priority))
 	if !r.expiration.IsZero() {
-		headers["apns-expiration"] = strconv.FormatInt(r.expiration.Unix(), 10)
+		header("apns-expiration", strconv.FormatInt(r.expiration.Unix(), 10))
 	}
 	if r.collapseID != "" {
-		headers["apns-collapse-id"] = r.collapseID
+		header("apns-collapse-id", r.collapseID)
 	}
+}
+
+// headers are what a preview shows.
+func (r request) headers() map[string]string {
+	headers := make(map[string]string, maxHeaders)
+	r.each(func(name, value string) { headers[name] = value })
 	return headers
 }
 
-// placeholder is the payload that apns2 sees. It would run json.Marshal over the true one, which costs time and writes
-// <, > and & as six bytes each; the transport puts the true one in its place.
-var placeholder = []byte(`{}`)
+// maxHeaders are those of each, authorization, and the agent's.
+const maxHeaders = 8
 
-// notification is r for apns2.
-func (r request) notification(token string) *apns2.Notification {
-	return &apns2.Notification{
-		ApnsID:      r.id,
-		CollapseID:  r.collapseID,
-		DeviceToken: token,
-		Topic:       r.topic,
-		Expiration:  r.expiration,
-		Priority:    r.priority,
-		PushType:    r.pushType,
-		Payload:     placeholder,
+// header is what goes out; bearer "" = no provider token. Names in lower case cost net/http no conversion.
+func (r request) header(bearer string) http.Header {
+	header, values := make(http.Header, maxHeaders), make([]string, 0, maxHeaders)
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1:]
 	}
+	r.each(set)
+	if bearer != "" {
+		set("authorization", "bearer "+bearer)
+	}
+	header["User-Agent"] = nil // net/http sends one of its own else
+	return header
 }
+
+// placeholder is the payload that apns2 sees. It would run json.Marshal over the true one, which costs time and writes
+// <, > and & as six bytes each; the transport puts payload and headers in place.
+var placeholder = []byte(`{}`)
 
 // checkToken keeps out of a request's path whatever is not a token. Its errors never quote it.
 func checkToken(token string) error {

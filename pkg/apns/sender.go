@@ -2,12 +2,8 @@ package apns
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -45,17 +41,16 @@ func (j job) done(o push.Outcome) {
 	j.report(j.i, o)
 }
 
-// newSender shows certificate on its connections, where there is one.
-func newSender(host, bundleID string, roots *x509.CertPool, certificate *tls.Certificate, signer authorizer, cfg platformConfig) *sender {
-	pool := newPool(dialAddress(host), roots, certificate, cfg.Connections)
+func newSender(dialer *dialer, bundleID string, signer authorizer, cfg platformConfig) *sender {
+	pool := newPool(dialer, cfg.Connections)
 	return &sender{
 		bundleID: bundleID,
 		pool:     pool,
 		signer:   signer,
 		client: &apns2.Client{
-			Host: host,
+			Host: dialer.host,
 			HTTPClient: &http.Client{
-				Transport:     &transport{pool: pool, signer: signer},
+				Transport:     &transport{pool: pool, signer: signer, now: time.Now},
 				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			},
 		},
@@ -63,18 +58,6 @@ func newSender(host, bundleID string, roots *x509.CertPool, certificate *tls.Cer
 		slots:  make(chan struct{}, cfg.Concurrency),
 		closed: make(chan struct{}),
 	}
-}
-
-// dialAddress is host:port of a base address that was checked before.
-func dialAddress(host string) string {
-	u, err := url.Parse(host)
-	if err != nil {
-		return host
-	}
-	if u.Port() == "" {
-		return net.JoinHostPort(u.Hostname(), "443")
-	}
-	return u.Host
 }
 
 // Send delivers a batch; see [push.Sender]. A token that is none of Apple's is dropped without a request.
@@ -142,9 +125,9 @@ func (s *sender) push(ctx context.Context, n *push.Notification) push.Outcome {
 }
 
 func (s *sender) exchange(ctx context.Context, token string, r request) *exchange {
-	x := &exchange{payload: r.payload}
+	x := &exchange{request: r}
 	// What apns2 answers is known from the exchange, and its error would quote the token.
-	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), r.notification(token))
+	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), &apns2.Notification{DeviceToken: token, Payload: placeholder})
 	if err != nil && x.answer.status == 0 && x.answer.err == nil {
 		x.answer.err = errors.New("apns2 made no request")
 	}
