@@ -7,6 +7,9 @@
 //	pushfleet_outcomes_total{platform,disposition,reason}        ends and repeats of notifications, and what was filtered
 //	pushfleet_send_seconds{platform}                             from a send's start until its answer
 //	pushfleet_delivery_seconds{platform,lane}                    from the chat record's time until the provider took it
+//	pushfleet_credential_expiry_days{platform,app,credential}    of the one in use; absent where it never expires
+//	pushfleet_credential_problem{platform,app,credential}        1: its file cannot be used, or the one in use has expired
+//	pushfleet_credential_replaced_total{platform,app,credential} changed files that were taken over
 //	pushfleet_in_flight{role,group}                              records read, not yet acknowledged
 //	pushfleet_lag{group,topic,partition}                         records not yet read or not yet acknowledged
 //	pushfleet_kafka_requests_total{role,group,api}               fetch, commit
@@ -22,6 +25,6 @@
 //	pushfleet_kafka_failed_records_total{publisher}              given up
 //	pushfleet_kafka_queued_records{publisher}                    waiting to be written
 //
-// It promises that a label's values come from closed lists (roles, topics, platforms, lanes, reasons), never from a
-// message, a user or a provider's text, and that counting never blocks.
+// It promises that a label's values come from closed lists (roles, topics, platforms, lanes, reasons) or from the
+// configuration, never from a message, a user or a provider's text, and that counting never blocks.
 package telemetry

@@ -20,6 +20,8 @@ type Metrics struct {
 	send     *prometheus.HistogramVec
 	delivery *prometheus.HistogramVec
 	kafka    *kafkaCollector
+
+	credentials credentialMetrics
 }
 
 // NewMetrics returns metrics that count from zero.
@@ -43,8 +45,10 @@ func NewMetrics() *Metrics {
 			Name: "pushfleet_delivery_seconds", Help: "From the chat record's time until the provider took the push.",
 			Buckets: deliveryBuckets,
 		}, []string{"platform", "lane"}),
-		kafka: newKafkaCollector(),
+		kafka:       newKafkaCollector(),
+		credentials: newCredentialMetrics(),
 	}
+	m.registry.MustRegister(m.credentials.all()...)
 	m.registry.MustRegister(m.records, m.outcomes, m.send, m.delivery, m.kafka,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

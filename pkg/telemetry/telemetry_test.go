@@ -38,6 +38,12 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 	m.Outcome("apns", push.Dead.String(), push.ReasonTooLarge)
 	m.Sent("apns", 3*time.Millisecond)
 	m.Delivered("apns", push.LaneNormal, 7*time.Millisecond)
+	now := time.Unix(1790000000, 0)
+	certificate := push.CredentialState{App: "demo", Name: "ios", Platform: "apns", Expires: now.Add(36 * time.Hour)}
+	m.Credential(certificate, now)
+	m.CredentialReplaced(certificate)
+	m.Credential(push.CredentialState{App: "demo", Name: "android", Platform: "fcm", Expires: now}, now)
+	m.Credential(push.CredentialState{App: "demo", Name: "android", Platform: "fcm", Problem: "no file"}, now)
 	m.WatchSource("route", "pushfleet-route", func() SourceState {
 		return SourceState{
 			InFlight: 4, Lag: []PartitionLag{{"im.messages", 2, 9}}, Fetches: 10, FetchErrors: 1, Commits: 5, CommitErrors: 2,
@@ -58,6 +64,11 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 		}
 	}
 	want := []string{
+		`pushfleet_credential_expiry_days{app="demo",credential="ios",platform="apns"} 1.5`,
+		`pushfleet_credential_problem{app="demo",credential="android",platform="fcm"} 1`,
+		`pushfleet_credential_problem{app="demo",credential="ios",platform="apns"} 0`,
+		`pushfleet_credential_replaced_total{app="demo",credential="android",platform="fcm"} 0`,
+		`pushfleet_credential_replaced_total{app="demo",credential="ios",platform="apns"} 1`,
 		`pushfleet_delivery_seconds_sum{lane="normal",platform="apns"} 0.007`,
 		`pushfleet_delivery_seconds_count{lane="normal",platform="apns"} 1`,
 		`pushfleet_in_flight{group="pushfleet-route",role="route"} 4`,

@@ -76,6 +76,9 @@ func (f *fleet) deliver(p push.Platform) error {
 		Observe: f.attempted},
 		f.reg, driver.Sender, f.pub, f.recorder, f.log.Named(string(RoleDeliver(p))))
 	f.workers = append(f.workers, d.Run)
+	if keeper, ok := driver.(push.CredentialKeeper); ok {
+		f.workers = append(f.workers, newCredentialWatch(keeper, f.metrics, f.log.Named("credentials"), time.Now).run)
+	}
 	var lanes []stream.Lane
 	for _, l := range push.Lanes {
 		lanes = append(lanes, stream.Lane{Topics: []string{f.topics.Work(p, l)}, Weight: f.cfg.Lanes[l]})

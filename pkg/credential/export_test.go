@@ -1,0 +1,4 @@
+package credential
+
+// ParseTopics is parseTopics.
+func ParseTopics(der []byte) ([]string, error) { return parseTopics(der) }
