@@ -8,7 +8,7 @@ const (
 	helloPixel  = `{"data":{"body":"Alice:hello","badge":"5","thread":"c2c:alice","msg_key":"c2c:alice:101_900001_1790000000"},"android":{"priority":"high","ttl":"604800s"}}`
 )
 
-// "Store, replace and clear device bindings: user, device, platform, token, certificate id, language."
+// A binding names platform, token, credential and language; a later one replaces it, and an empty token ends it.
 func TestRow01BindingsAreStoredReplacedAndCleared(t *testing.T) {
 	t.Parallel()
 	const again = `{"App":"im","User":"bob","Device":"iphone","Event":"token","EventTime":1789999996000,`
@@ -32,7 +32,7 @@ func TestRow01BindingsAreStoredReplacedAndCleared(t *testing.T) {
 	})
 }
 
-// "Take background reports with an unread count; keep per-device state and badge base."
+// A device that goes to the background says how many messages are unread: its badge counts on from there.
 func TestRow02BackgroundReportsTheUnreadCount(t *testing.T) {
 	t.Parallel()
 	badge := func(number string) []string {
@@ -52,7 +52,7 @@ func TestRow02BackgroundReportsTheUnreadCount(t *testing.T) {
 	})
 }
 
-// "Take foreground reports and stop pushing to that device."
+// While a device's app is in the foreground nothing is pushed to it.
 func TestRow03ForegroundStopsPushing(t *testing.T) {
 	t.Parallel()
 	const (
@@ -69,7 +69,7 @@ func TestRow03ForegroundStopsPushing(t *testing.T) {
 	})
 }
 
-// "Tell apart connected-foreground, connected-background, disconnected/killed, logged out, kicked."
+// Foreground, background, killed, logged out and kicked are five states, each with its own answer.
 func TestRow04EveryStateOfADevice(t *testing.T) {
 	t.Parallel()
 	event := func(kind, more string) string {
@@ -88,7 +88,7 @@ func TestRow04EveryStateOfADevice(t *testing.T) {
 	})
 }
 
-// "Keep pushing to killed apps until logout, kick, or the activity limit."
+// A killed app is pushed to until its user logs out or is kicked, or until it was unused for too long.
 func TestRow05KilledAppsAreKeptPushing(t *testing.T) {
 	t.Parallel()
 	late := toBob(`"MsgTimeStamp":1790604000`)
@@ -103,7 +103,7 @@ func TestRow05KilledAppsAreKeptPushing(t *testing.T) {
 	})
 }
 
-// "Send each token with its own credential and environment."
+// A token is sent with the credential that its device named, in that credential's environment.
 func TestRow20EachTokenWithItsOwnCredential(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{

@@ -7,7 +7,7 @@ import (
 
 func repeat(s string, n int) string { return strings.Repeat(s, n) }
 
-// "Honour PushFlag, OnlineOnlyFlag, MsgLifeTime (to apns-expiration and FCM ttl) and BadgeMode."
+// PushFlag, OnlineOnlyFlag, MsgLifeTime and BadgeMode do what they say; the lifetime reaches both providers.
 func TestRow13FlagsAndLifeTime(t *testing.T) {
 	t.Parallel()
 	phones := with(iphone, pixel...)
@@ -26,7 +26,7 @@ func TestRow13FlagsAndLifeTime(t *testing.T) {
 	})
 }
 
-// "Count badges atomically and exactly once per message and device; reset from client reports." Never sent as 0.
+// A counted push adds one to its device's badge, whose base the device reports. 0 is never sent for a push that does not count.
 func TestRow14WhatCounts(t *testing.T) {
 	t.Parallel()
 	apple := func(badge string) []string {
@@ -43,7 +43,7 @@ func TestRow14WhatCounts(t *testing.T) {
 	})
 }
 
-// "Map AndroidInfo to FCM v1: channel, sound, data.ext, ttl, click action."
+// What AndroidInfo says reaches an Android phone: channel, sound, extension and time to live.
 func TestRow15AndroidInfo(t *testing.T) {
 	t.Parallel()
 	data := func(members string) []string {
@@ -62,7 +62,7 @@ func TestRow15AndroidInfo(t *testing.T) {
 	})
 }
 
-// "Take messages sent from a backend in the REST shape": as the REST call has it, with what it has that no push needs.
+// A backend's message is taken as the REST call has it, with what it has that no push needs.
 func TestRow17MessagesInTheRESTShape(t *testing.T) {
 	t.Parallel()
 	aps := func(user, alert, thread, key string) string {
@@ -90,7 +90,7 @@ func TestRow17MessagesInTheRESTShape(t *testing.T) {
 	})
 }
 
-// "Drop pushes past their message's lifetime."
+// A message past its lifetime is not pushed.
 func TestRow21WhatIsTooLateIsDropped(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -101,7 +101,7 @@ func TestRow21WhatIsTooLateIsDropped(t *testing.T) {
 	})
 }
 
-// "Explain, per message and device, why a push was or was not sent": the sender's wish comes first, then the device, then
+// Every device has one reason for its push or for none: the sender's wish comes first, then the device, then
 // the user.
 func TestRow23OneReasonForEachDevice(t *testing.T) {
 	t.Parallel()
@@ -116,7 +116,7 @@ func TestRow23OneReasonForEachDevice(t *testing.T) {
 	})
 }
 
-// "Replace or withdraw a shown notification where the platform allows": every push carries the name under which it can be
+// A notification that is shown can be replaced or withdrawn: every push carries the name under which it can be
 // replaced, its id.
 func TestRow24EveryPushCanBeReplaced(t *testing.T) {
 	t.Parallel()

@@ -4,8 +4,7 @@ import "testing"
 
 // What the IM promises to its developers, a sentence a test.
 
-// "You can use the offline push feature to allow users to receive new messages even when the app is running in the
-// background or the process has been killed."
+// Users learn of new messages while the app is in the background, and after its process is gone.
 func TestUsersReceiveMessagesInTheBackgroundOrKilled(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -15,7 +14,7 @@ func TestUsersReceiveMessagesInTheBackgroundOrKilled(t *testing.T) {
 	})
 }
 
-// "iOS devices use APNs for offline push, while Android devices need you to register for offline message callbacks."
+// Apple's devices are reached through APNs, Android's through the callback for offline messages.
 func TestAppleUsesAPNsAndAndroidAnOfflineMessageCallback(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -26,7 +25,7 @@ func TestAppleUsesAPNsAndAndroidAnOfflineMessageCallback(t *testing.T) {
 	})
 }
 
-// "The figure shows the examples of a one-to-one chat message and group chat message."
+// What one-to-one and group messages look like on the phone.
 func TestPushFormatOfOneToOneAndGroupMessages(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -35,7 +34,7 @@ func TestPushFormatOfOneToOneAndGroupMessages(t *testing.T) {
 	})
 }
 
-// "Set the token."
+// The app gives its token.
 func TestSetTheToken(t *testing.T) {
 	t.Parallel()
 	login := changed([]string{iphoneLogin}, `,"Token":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","Credential":"ios"`, ``)
@@ -46,7 +45,7 @@ func TestSetTheToken(t *testing.T) {
 	})
 }
 
-// "Switch to the background and report unread messages."
+// The app goes to the background and says how much is unread.
 func TestSwitchToTheBackgroundAndReportUnreadMessages(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -55,7 +54,7 @@ func TestSwitchToTheBackgroundAndReportUnreadMessages(t *testing.T) {
 	})
 }
 
-// "Switch to the foreground and push notifications": from then on the app shows its messages itself.
+// The app comes to the foreground: from then on it shows its messages itself.
 func TestSwitchToTheForeground(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -63,7 +62,7 @@ func TestSwitchToTheForeground(t *testing.T) {
 	})
 }
 
-// "You can input it into the Ext field in TIMCustomElem, and during push, the IM backend will input the field into Ext."
+// The Ext of a custom element arrives as ext.
 func TestExtOfTheCustomElementArrivesAsExt(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -72,7 +71,7 @@ func TestExtOfTheCustomElementArrivesAsExt(t *testing.T) {
 	})
 }
 
-// "You can input the sound into the sound field in TIMCustomElem": it arrives as the sound, aps.sound of the format.
+// The Sound of a custom element arrives as the sound: aps.sound of the format.
 func TestSoundOfTheCustomElementIsTheSound(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -81,7 +80,7 @@ func TestSoundOfTheCustomElementIsTheSound(t *testing.T) {
 	})
 }
 
-// "When the app process is killed, the service survives and continues to receive offline notifications."
+// The service of an Android app lives on without the app, and takes the messages.
 func TestTheServiceSurvivesTheApp(t *testing.T) {
 	t.Parallel()
 	const body = `{"App":"im","User":"bob","Device":"tablet","MsgKey":"c2c:alice:101_900001_1790000000","PushID":"ID","Body":"Alice:hello","Badge":5,"Thread":"c2c:alice","Expires":1790604800000}`
@@ -98,8 +97,7 @@ func TestTheServiceSurvivesTheApp(t *testing.T) {
 	})
 }
 
-// "For iOS, you can refer to Push Format to set the display format of APNs push messages; for Android, you can refer to
-// OfflinePushInfo to set the display format."
+// A backend's message chooses how it is shown: on Apple's devices by the push format, on Android by OfflinePushInfo.
 func TestABackendSetsTheDisplayFormat(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{

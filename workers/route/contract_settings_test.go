@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// "Apply receive options": 0 receive and push; 1 not received, not pushed; 2 received, not pushed; 3 and 4 pushed only
+// A receive option of a conversation: 0 receive and push; 1 not received, not pushed; 2 received, not pushed; 3 and 4 pushed only
 // where mentioned. A mention of everybody overrides 3 and 4, and not 2.
 func TestRow18ReceiveOptions(t *testing.T) {
 	t.Parallel()
@@ -42,7 +42,7 @@ func TestRow18ReceiveOptions(t *testing.T) {
 	})
 }
 
-// "WithMuteNotifications: honour the receiver's mute; without it a one-to-one REST send ignores the receiver's mute."
+// A one-to-one message ignores the receiver's option unless it comes with WithMuteNotifications.
 func TestRow18WithMuteNotifications(t *testing.T) {
 	t.Parallel()
 	muted := with(iphone, settings(`"ReceiveOptions":{"c2c:alice":2,"group:team":2}`))
@@ -54,7 +54,7 @@ func TestRow18WithMuteNotifications(t *testing.T) {
 	})
 }
 
-// "Global do-not-disturb: a daily window (start time, duration, time zone)." A mention or a call does not break it.
+// Nothing is pushed in the daily window of a user's own time zone. A mention or a call does not break it.
 func TestRow18DailyDoNotDisturb(t *testing.T) {
 	t.Parallel()
 	// The messages come at 1790000000: 2026-09-21 14:13:20 UTC, 15:13:20 in London's summer, 22:13:20 in Shanghai.
@@ -79,7 +79,7 @@ func TestRow18DailyDoNotDisturb(t *testing.T) {
 	})
 }
 
-// "Global do-not-disturb: … or a one-off window."
+// Nothing is pushed in a window that comes once.
 func TestRow18OneOffDoNotDisturb(t *testing.T) {
 	t.Parallel()
 	quiet := func(start string, duration int) []string {

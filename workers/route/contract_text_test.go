@@ -12,7 +12,7 @@ func iphoneTeam(text string) []string {
 	return []string{toIPhone(`{"aps":{"alert":"` + text + `","badge":5,"sound":"default","thread-id":"group:team"},"msg_key":"group:team:424242_1790000000"}`)}
 }
 
-// "Build one-to-one and group text from nickname, group card and group name."
+// The name before a text is the nickname, in a group the card or else the nickname, with the group's name.
 func TestRow07TextFromNicknameCardAndGroup(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -28,7 +28,7 @@ func TestRow07TextFromNicknameCardAndGroup(t *testing.T) {
 	})
 }
 
-// "Make text for each element type in the device's language, joined without separators."
+// Every kind of element has its words in the device's language; nothing separates them.
 func TestRow08ElementsInTheDevicesLanguage(t *testing.T) {
 	t.Parallel()
 	all := toBob(elements(`TIMTextElem {"Text":"see "}`, `TIMLocationElem {"Desc":"d","Latitude":1.5,"Longitude":2.5}`, `TIMFaceElem {"Index":1,"Data":"x"}`,
@@ -52,7 +52,7 @@ func TestRow08ElementsInTheDevicesLanguage(t *testing.T) {
 	})
 }
 
-// "Not push a custom element that has no Desc at all."
+// A message of custom elements without any Desc has no text, and is not pushed.
 func TestRow09ACustomElementWithoutDescIsNotPushed(t *testing.T) {
 	t.Parallel()
 	run(t, map[string]example{
@@ -66,7 +66,7 @@ func TestRow09ACustomElementWithoutDescIsNotPushed(t *testing.T) {
 	})
 }
 
-// "Put TIMCustomElem.Ext into top-level ext, byte for byte."
+// A custom element's Ext arrives unchanged, at the top level.
 func TestRow10ExtGoesIntoExtByteForByte(t *testing.T) {
 	t.Parallel()
 	const ext = `{\"page\":\"chat\",\"id\":[1,2.50,\"é\"], \"x\":null}`
@@ -81,7 +81,7 @@ func TestRow10ExtGoesIntoExtByteForByte(t *testing.T) {
 	})
 }
 
-// "Put TIMCustomElem.Sound into the sound, with silent and default values."
+// A custom element's Sound is the sound; the user's default, the platform's and silence come after it.
 func TestRow11SoundOfTheElementTheUserAndThePlatform(t *testing.T) {
 	t.Parallel()
 	gift := func(sound string) string {
@@ -110,7 +110,7 @@ func TestRow11SoundOfTheElementTheUserAndThePlatform(t *testing.T) {
 	})
 }
 
-// "Let OfflinePushInfo override text, title, ext, sound and all custom-element push settings."
+// OfflinePushInfo decides over text, title, extension and sound, and switches off what custom elements ask for.
 func TestRow12OfflinePushInfoOverrides(t *testing.T) {
 	t.Parallel()
 	gift := elements(`TIMCustomElem {"Desc":"a gift","Ext":"of the element","Sound":"element.caf"}`)
@@ -134,7 +134,7 @@ func TestRow12OfflinePushInfoOverrides(t *testing.T) {
 	})
 }
 
-// "Keep within 4 KB by cutting the body on grapheme boundaries, never ext."
+// A payload keeps within 4 KB: the body is cut after a whole grapheme cluster, the extension never.
 func TestRow16PayloadsStayWithin4KB(t *testing.T) {
 	t.Parallel()
 	const family = "👨‍👩‍👧‍👦" // one character on the screen, 25 bytes

@@ -141,7 +141,7 @@ func (p Preview) checkTokens(e *registry.DeviceEvent) error {
 			continue
 		}
 		if !known {
-			return errors.New("Platform is not one of this fleet")
+			return errors.New("platform is not one of this fleet")
 		}
 		if err := driver.CheckToken(*t.token); err != nil {
 			return fmt.Errorf("%s: %w", t.field, err)

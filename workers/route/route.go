@@ -165,7 +165,7 @@ func (r *Route) dropRecalled(ctx context.Context, jobs []*job) []*job {
 	}
 	left := jobs[:0]
 	for i, recalled := range ask(ctx, r, refs, r.reg.Messages) {
-		switch j := jobs[i]; {
+		switch j := jobs[i]; { //nolint:gosec // one answer per job
 		case recalled.err != nil:
 			r.giveUp(ctx, j, recalled.err)
 			j.pending.Done(nil)
