@@ -120,11 +120,39 @@ func (d *Devices) applyEvents(ctx context.Context, events []registry.DeviceEvent
 		for _, state := range a.States {
 			d.pub.Publish(ctx, State(d.cfg.Topics, state.Record()), jobs[i].pending.Add())
 		}
-		if a.Settings != nil {
-			d.pub.Publish(ctx, Settings(d.cfg.Topics, a.Settings), jobs[i].pending.Add())
-		}
+	}
+	for settings, of := range bySettings(applied, jobs) {
+		all := together(of)
+		d.pub.Publish(ctx, Settings(d.cfg.Topics, settings), all.Add())
+		all.Done(nil)
 	}
 	return nil
+}
+
+// bySettings gathers the jobs of each user's settings: every event of a user in a batch carries the same state, which may
+// be 300 KB, and is written once.
+func bySettings(applied []registry.Applied, jobs []job) map[*schemasv1.UserState][]job {
+	of := map[*schemasv1.UserState][]job{}
+	for i, a := range applied {
+		if a.Settings != nil {
+			of[a.Settings] = append(of[a.Settings], jobs[i])
+		}
+	}
+	return of
+}
+
+// together is one part of several jobs.
+func together(jobs []job) *outcome.Pending {
+	parts := make([]func(error), len(jobs))
+	for i, j := range jobs {
+		parts[i] = j.pending.Add()
+	}
+	done := func(err error) {
+		for _, part := range parts {
+			part(err)
+		}
+	}
+	return outcome.NewPending(func() { done(nil) }, done)
 }
 
 func (d *Devices) applyMemberships(ctx context.Context, memberships []registry.Membership, _ []job) error {
@@ -137,17 +165,11 @@ func (d *Devices) applyReads(ctx context.Context, receipts []registry.Receipt, j
 	if err != nil {
 		return err
 	}
+	all := together(jobs)
 	for _, m := range d.cfg.syncs(syncs) {
-		durable := make([]func(error), len(jobs))
-		for i, j := range jobs {
-			durable[i] = j.pending.Add()
-		}
-		d.pub.Publish(ctx, m, func(err error) {
-			for _, done := range durable {
-				done(err)
-			}
-		})
+		d.pub.Publish(ctx, m, all.Add())
 	}
+	all.Done(nil)
 	return nil
 }
 

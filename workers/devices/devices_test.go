@@ -90,8 +90,11 @@ func TestTheFullSettingsAreKept(t *testing.T) {
 		a.event("demo", "bob", "settings", 1789999990000, `,"Push":false,"ReceiveOptions":{"group:team":3}`),
 		a.event("demo", "bob", "settings", 1789999995000, `,"Sounds":{"C2C":"a.caf"},"QuietDaily":{"Start":"22:00","Duration":28800,"TimeZone":"Asia/Shanghai"}`),
 	})
+	if len(k.sent) != 1 || a.acked != 2 {
+		t.Errorf("%d states written, %d records acknowledged; want the user's state once, and both", len(k.sent), a.acked)
+	}
 	got := new(schemasv1.UserState)
-	if err := got.UnmarshalVT(k.sent[len(k.sent)-1].Value); err != nil {
+	if err := got.UnmarshalVT(k.sent[0].Value); err != nil {
 		t.Fatal(err)
 	}
 	want := &schemasv1.UserState{
