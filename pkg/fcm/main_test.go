@@ -19,7 +19,16 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if latency := os.Getenv(simulatorVariable); latency != "" {
+		if err := simulate(latency); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const project = "demo-project"
 
