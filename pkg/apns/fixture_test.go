@@ -2,7 +2,6 @@ package apns
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -19,7 +18,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pushfleet/pushfleet/pkg/apns/apnstest"
-	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
 )
@@ -108,7 +106,6 @@ type fixture struct {
 	sender      push.Sender
 	dir         string // of the driver's files
 	url         string
-	key         *ecdsa.PrivateKey
 	certificate tls.Certificate
 	roots       *x509.CertPool
 }
@@ -198,11 +195,7 @@ func open(t testing.TB, url string, p8 []byte, authority *pushtest.Authority, o 
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := credential.ParseP8(p8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fixture{driver: opened.(*driver), sender: got, dir: dir, url: url, key: key.Key, roots: authority.Pool()}
+	return &fixture{driver: opened.(*driver), sender: got, dir: dir, url: url, roots: authority.Pool()}
 }
 
 func write(t testing.TB, path string, content []byte) {
