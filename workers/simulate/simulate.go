@@ -4,15 +4,21 @@
 package simulate
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/pushfleet/pushfleet/pkg/apns/apnstest"
 	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/fcm/fcmtest"
+	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
 )
 
 // The simulated team's identity: that of the annotated configuration.
@@ -21,6 +27,8 @@ const (
 	KeyID    = "ABC123DEFG"
 	BundleID = "com.example.demo"
 	Project  = "demo"
+	// P12Password opens the certificate's file.
+	P12Password = "pushsim"
 )
 
 // Config says which simulators run, and where.
@@ -30,6 +38,11 @@ type Config struct {
 	APNsAddr  string // host:port; "" = a free port of 127.0.0.1
 	FCMAddr   string // likewise
 	AdminAddr string // likewise
+	// Faults is a fault script; the zero value has none. PUT /faults replaces it.
+	Faults faults.Script
+	// CountOnly keeps counts in place of ledger lines.
+	CountOnly bool
+	Now       func() time.Time // the simulators' clock; nil = time.Now
 }
 
 // Simulation is the running simulators. Paths are absolute.
@@ -40,6 +53,7 @@ type Simulation struct {
 
 	CAFile             string // certificate authority of the simulators
 	KeyFile            string // the p8 that the APNs simulator accepts
+	CertificateFile    string // the p12 that it accepts too, under the password P12Password
 	ServiceAccountFile string // the account that the FCM simulator accepts
 }
 
@@ -50,7 +64,7 @@ func Start(cfg Config) (_ *Simulation, err error) {
 		return nil, fmt.Errorf("simulators: %w", err)
 	}
 	s := &Simulation{CAFile: filepath.Join(dir, "ca.pem"), KeyFile: filepath.Join(dir, "AuthKey_"+KeyID+".p8"),
-		ServiceAccountFile: filepath.Join(dir, "service-account.json")}
+		CertificateFile: filepath.Join(dir, "apns.p12"), ServiceAccountFile: filepath.Join(dir, "service-account.json")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -69,18 +83,13 @@ func Start(cfg Config) (_ *Simulation, err error) {
 	}
 	var controls []*pushtest.Control
 	if cfg.APNs {
-		key, err := s.appleKey()
-		if err != nil {
-			return s, err
-		}
-		s.APNs, err = apnstest.Start(apnstest.Config{Addr: cfg.APNsAddr, Certificate: certificate, Keys: []apnstest.Key{key}})
-		if err != nil {
+		if err := s.startAPNs(cfg, authority, certificate); err != nil {
 			return s, err
 		}
 		controls = append(controls, s.APNs.Control())
 	}
 	if cfg.FCM {
-		s.FCM, err = fcmtest.Start(fcmtest.Config{Addr: cfg.FCMAddr, Authority: authority})
+		s.FCM, err = fcmtest.Start(fcmtest.Config{Addr: cfg.FCMAddr, Authority: authority, Control: control(fcmtest.Platform, cfg), Now: cfg.Now})
 		if err != nil {
 			return s, err
 		}
@@ -89,11 +98,51 @@ func Start(cfg Config) (_ *Simulation, err error) {
 		}
 		controls = append(controls, s.FCM.Control())
 	}
+	for _, c := range controls {
+		if err := c.Faults.Put(cfg.Faults); err != nil {
+			return s, err
+		}
+	}
 	s.Admin, err = pushtest.StartServer(pushtest.ServerConfig{Addr: cfg.AdminAddr, Handler: pushtest.NewAdmin(controls...)})
 	if err != nil {
 		return s, fmt.Errorf("simulators' admin: %w", err)
 	}
 	return s, nil
+}
+
+func control(platform push.Platform, cfg Config) *pushtest.Control {
+	c := pushtest.NewControl(platform)
+	if cfg.CountOnly {
+		limits := pushtest.DefaultLimits()
+		limits.CountOnly = true
+		c.Ledger.Limit(limits)
+	}
+	return c
+}
+
+func (s *Simulation) startAPNs(cfg Config, authority *pushtest.Authority, certificate tls.Certificate) error {
+	key, err := s.appleKey()
+	if err != nil {
+		return err
+	}
+	client, err := authority.ClientCertificate(pushtest.PushCertificate{
+		BundleID: BundleID, TeamID: TeamID, Topics: []string{BundleID, BundleID + ".voip"}, Production: true, Development: true,
+	})
+	if err != nil {
+		return fmt.Errorf("simulators: %w", err)
+	}
+	p12, err := pkcs12.Modern2023.Encode(client.PrivateKey, client.Leaf, nil, P12Password)
+	if err != nil {
+		return fmt.Errorf("simulators: %w", err)
+	}
+	if err := os.WriteFile(s.CertificateFile, p12, 0o600); err != nil {
+		return fmt.Errorf("simulators: %w", err)
+	}
+	s.APNs, err = apnstest.Start(apnstest.Config{
+		Addr: cfg.APNsAddr, Certificate: certificate, Keys: []apnstest.Key{key}, ClientCAs: authority.Pool(),
+		Control: control(apnstest.Platform, cfg), Now: cfg.Now,
+	})
+	return err
 }
 
 // appleKey returns what the simulator knows of the p8 in the folder, making one where there is none.

@@ -1,48 +1,76 @@
 // Package apnstest simulates APNs. Pushes flow in over TLS and HTTP/2; the answers that Apple documents flow out, and a
 // ledger line for each. It promises to check in one order, where the first that fails answers: path, method,
-// authorization, device token, headers, topic, size. Scripted answers and forgotten tokens come after the checks.
+// authorization, device token, headers, topic, size. Scripted answers, the faults of a script, forgotten tokens and the
+// rate of a device come after the checks, in this order. A connection takes one request at a time until one of them has
+// shown a good provider token, and ends with GOAWAY, not silently.
 package apnstest
 
 import (
-	"bytes"
 	"crypto/tls"
-	"errors"
+	"crypto/x509"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/provider"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/wire"
 )
 
 // Platform is what the ledger and the statistics call it.
 const Platform push.Platform = "apns"
 
+// Environment is one of Apple's two.
+type Environment string
+
+// The environments.
+const (
+	Production  Environment = "" // api.push.apple.com
+	Development Environment = "development"
+)
+
 // Config says what a simulator accepts.
 type Config struct {
 	Addr        string          // host:port; "" = a free port of 127.0.0.1
 	Certificate tls.Certificate // the server's, see [pushtest.Authority]
-	Keys        []Key           // whose tokens it accepts; none = no request is authorized
-	MaxStreams  int             // of one connection; 0 = 1000
-	Latency     time.Duration   // of every answer
-	Control     *pushtest.Control
-	Now         func() time.Time // nil = time.Now
+	Keys        []Key           // whose tokens it accepts; none = no request is authorized by a token
+	// ClientCAs issue the certificates that authorize connections; nil = none do.
+	ClientCAs   *x509.CertPool
+	Environment Environment
+	MaxStreams  int // of one connection, once it has shown a good token or certificate; 0 = 1000
+	// FirstStreams is what a connection takes until then; 0 = 1, as APNs.
+	FirstStreams int
+	Latency      time.Duration // of every answer
+	Control      *pushtest.Control
+	Now          func() time.Time // nil = time.Now
 }
 
 // Server is a running simulator.
 type Server struct {
 	cfg    Config
 	tokens *verifier
-	server *pushtest.Server
+	server *provider.Server
+	rules  atomic.Pointer[rules]
 
 	mu           sync.Mutex
 	unregistered map[string]time.Time // by device token
+}
+
+// rules are the standing rules of the present script.
+type rules struct {
+	faults.APNs
+	began   time.Time
+	devices *faults.Limiter
+	lives   map[string]faults.Life
 }
 
 // Start serves until [Server.Close].
@@ -53,25 +81,48 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, tokens: newVerifier(cfg.Keys), unregistered: make(map[string]time.Time)}
-	server, err := pushtest.StartServer(pushtest.ServerConfig{
-		Addr:       cfg.Addr,
-		Handler:    s,
-		TLS:        &cfg.Certificate,
-		MaxStreams: cfg.MaxStreams,
-		Traffic:    cfg.Control.Traffic,
-	})
-	if err != nil {
+	if cfg.MaxStreams == 0 {
+		cfg.MaxStreams = 1000
+	}
+	if cfg.FirstStreams == 0 {
+		cfg.FirstStreams = 1
+	}
+	s := &Server{cfg: cfg, tokens: newVerifier(cfg.Keys, cfg.Environment, cfg.Control.Traffic), unregistered: make(map[string]time.Time)}
+	s.server = provider.New(provider.Config{
+		Addr: cfg.Addr, Handler: s, Control: cfg.Control, Now: cfg.Now,
+		First: uint32(cfg.FirstStreams), Then: uint32(cfg.MaxStreams),
+		TLS: &tls.Config{
+			Certificates: []tls.Certificate{cfg.Certificate}, MinVersion: tls.VersionTLS12,
+			ClientCAs: cfg.ClientCAs, ClientAuth: clientAuth(cfg), Time: cfg.Now,
+		},
+	}, s.obey)
+	if err := s.server.Start(); err != nil {
 		return nil, fmt.Errorf("apns %w", err)
 	}
-	s.server = server
 	return s, nil
+}
+
+func clientAuth(cfg Config) tls.ClientAuthType {
+	if cfg.ClientCAs == nil {
+		return tls.NoClientCert
+	}
+	return tls.VerifyClientCertIfGiven
+}
+
+// obey takes over the standing rules of a script.
+func (s *Server) obey(script faults.Script, began time.Time) {
+	r := &rules{APNs: script.APNs, began: began, devices: faults.NewLimiter(script.APNs.DeviceRate), lives: make(map[string]faults.Life)}
+	for _, life := range script.APNs.Tokens {
+		r.lives[life.Token] = life
+	}
+	s.rules.Store(r)
+	s.tokens.forgetTeams()
 }
 
 // URL is the simulator's base address.
 func (s *Server) URL() string { return s.server.URL() }
 
-// Control is its ledger, script and traffic.
+// Control is its ledger, script, faults and traffic.
 func (s *Server) Control() *pushtest.Control { return s.cfg.Control }
 
 // Close stops at once: running requests and connections are cut.
@@ -91,136 +142,167 @@ func (s *Server) Register(token string) {
 	delete(s.unregistered, token)
 }
 
+// ServeHTTP answers one push under a net/http server, as [wire.Server.HTTPHandler] says.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.server.HTTPHandler().ServeHTTP(w, r)
+}
+
 // answer is what a request gets.
 type answer struct {
 	status     int
 	reason     string
-	since      time.Time // 410 only
-	retryAfter int       // s; 0 = none
-	reset      bool      // reset the stream instead
+	since      time.Time         // 410 only; zero = none
+	retryAfter hpack.HeaderField // no name = none
 }
 
-// ServeHTTP answers one push.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(r)
-	if err != nil {
-		return // the client went away: it gets no answer, and so no line
+func refused(status int, reason string) answer { return answer{status: status, reason: reason} }
+
+// connection is the simulator's memory of one.
+type connection struct {
+	provider.Conn
+	wedged bool
+	bound  keyName // the key that it has carried
+	// certified is what its client certificate allows, and why it does not.
+	certified  bool
+	allowed    []string
+	wrongPlace bool
+}
+
+// connectionOf finds the memory of a request's connection, or begins it.
+func (s *Server) connectionOf(p *wire.Peer) *connection {
+	if c, ok := p.State.(*connection); ok {
+		return c
 	}
+	c := new(connection)
+	if p.Certificate != nil {
+		c.certified = true
+		c.allowed = certificateTopics(p.Certificate)
+		c.wrongPlace = !certifiedFor(p.Certificate, s.cfg.Environment)
+	}
+	p.State = c
+	return c
+}
+
+// Serve answers one push.
+func (s *Server) Serve(r *wire.Request) wire.Reply {
 	now := s.cfg.Now()
-	token, a := s.check(r, body, now)
-	delay := s.cfg.Latency
-	if a.status == http.StatusOK {
-		var scripted time.Duration
-		a, scripted = s.decide(token, now)
-		delay += scripted
+	rules := s.rules.Load()
+	conn := s.connectionOf(r.Peer)
+	reply := wire.Reply{Delay: s.cfg.Latency}
+	f := fieldsOf(r.Header)
+	token, a := checkPath(r)
+	if a.status == 0 {
+		a = s.check(r, &f, token, rules, conn, &reply, now)
 	}
-	if delay > 0 {
-		wait(r, delay)
-	}
-	id := r.Header.Get("Apns-Id")
+	id := f.id
 	if id == "" {
 		id = uuid.NewString()
 	}
-	s.cfg.Control.Ledger.Add(pushtest.Entry{
-		Time: s.cfg.Now(), Platform: Platform, ID: id, Token: token, Headers: visible(r.Header), Body: body,
-		Status: a.status, Reason: a.reason,
-	})
-	if a.reset {
-		panic(http.ErrAbortHandler)
+	reply.Line = wire.Line{ID: id, Token: token}
+	reply.Delay += s.server.Latency(rules.Latency, token, id)
+	if a.status != http.StatusOK {
+		return finish(reply, id, a, nil)
 	}
-	write(w, id, a)
+	return s.decide(r, id, token, rules, conn, reply, now)
 }
 
 // check answers 200 where nothing is wrong.
-func (s *Server) check(r *http.Request, body []byte, now time.Time) (token string, a answer) {
-	token, a = checkPath(r)
+func (s *Server) check(r *wire.Request, f *fields, token string, rules *rules, conn *connection, reply *wire.Reply, now time.Time) answer {
+	allowed, a := s.tokens.authorize(f, conn, rules, now)
 	if a.status != 0 {
-		return token, a
+		return a
 	}
-	key, reason := s.tokens.verify(r.Header.Get("Authorization"), now)
-	if reason != "" {
-		return token, answer{status: http.StatusForbidden, reason: reason}
-	}
-	for _, reason := range []string{checkToken(token), checkHeaders(r.Header), checkTopic(r.Header, key)} {
+	s.server.Trust(&conn.Conn, reply)
+	for _, reason := range [...]string{checkToken(token), f.check(), f.checkTopic(allowed)} {
 		if reason != "" {
-			return token, answer{status: http.StatusBadRequest, reason: reason}
+			return refused(http.StatusBadRequest, reason)
 		}
 	}
-	return token, checkSize(r.Header, body)
+	return f.checkSize(r.Body)
 }
 
-// decide says what a request gets that passed every check, and after how long.
-func (s *Server) decide(token string, now time.Time) (answer, time.Duration) {
-	scripted, ok := s.cfg.Control.Script.Next(token)
-	switch {
-	case ok && scripted.Status == 0 && scripted.Reason == pushtest.ReasonReset:
-		return answer{reset: true, reason: scripted.Reason}, scripted.Delay()
-	case ok && scripted.Status != 0:
-		since := now
-		if scripted.Timestamp != 0 {
-			since = time.UnixMilli(scripted.Timestamp)
+// decide says what a request gets that passed every check.
+func (s *Server) decide(r *wire.Request, id, token string, rules *rules, conn *connection, reply wire.Reply, now time.Time) wire.Reply {
+	if scripted, ok := s.cfg.Control.Script.Next(token); ok {
+		reply.Delay += scripted.Delay()
+		switch {
+		case scripted.Status == 0 && scripted.Reason == pushtest.ReasonReset:
+			reply.Do, reply.Code, reply.Line.Reason = wire.Reset, http2.ErrCodeInternal, pushtest.ReasonReset
+			return reply
+		case scripted.Status != 0:
+			return finish(reply, id, answer{status: scripted.Status, reason: scripted.Reason,
+				since: stamp(scripted.Timestamp, now), retryAfter: provider.RetryAfter(time.Duration(scripted.RetryAfter)*time.Second, false, now)}, nil)
 		}
-		return answer{status: scripted.Status, reason: scripted.Reason, since: since, retryAfter: scripted.RetryAfter}, scripted.Delay()
+	} else if f := s.server.Fault(faults.Push, token, id, r.Peer, &conn.Conn, &reply); f != nil {
+		if f.Do == faults.DoAnswer {
+			return finish(reply, id, answer{status: f.Status, reason: f.Reason, since: stamp(f.Timestamp, now),
+				retryAfter: provider.RetryAfter(time.Duration(f.RetryAfter), f.RetryAs == "date", now)}, f)
+		}
+		if !provider.Suffer(f, &reply) {
+			return reply
+		}
+	}
+	return finish(reply, id, s.own(token, rules, now), nil)
+}
+
+// own is the simulator's own answer.
+func (s *Server) own(token string, rules *rules, now time.Time) answer {
+	if life, known := rules.lives[token]; known {
+		switch life.Phase(now.Sub(rules.began)) {
+		case -1:
+			return refused(http.StatusBadRequest, "BadDeviceToken")
+		case 1:
+			a := answer{status: http.StatusGone, reason: life.Reason, since: rules.began.Add(time.Duration(life.Until))}
+			if a.reason == "" {
+				a.reason = "Unregistered"
+			}
+			return a
+		}
 	}
 	s.mu.Lock()
 	since, gone := s.unregistered[token]
 	s.mu.Unlock()
 	if gone {
-		return answer{status: http.StatusGone, reason: "Unregistered", since: since}, scripted.Delay()
+		return answer{status: http.StatusGone, reason: "Unregistered", since: since}
 	}
-	return answer{status: http.StatusOK}, scripted.Delay()
+	if ok, _ := rules.devices.Take(token, now); !ok {
+		return refused(http.StatusTooManyRequests, "TooManyRequests")
+	}
+	return answer{status: http.StatusOK}
 }
 
-// maxBodyBytes is what is read of a body: enough to see that it is too large, and to keep it in the ledger.
-const maxBodyBytes = 64 << 10
+func stamp(ms int64, now time.Time) time.Time {
+	if ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return now
+}
 
-func readBody(r *http.Request) ([]byte, error) {
-	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 512)+bytes.MinRead, maxBodyBytes)))
-	if _, err := body.ReadFrom(http.MaxBytesReader(nil, r.Body, maxBodyBytes)); err != nil {
-		var tooLarge *http.MaxBytesError
-		if !errors.As(err, &tooLarge) {
-			return nil, err
+// finish shapes the reply by an answer, less what a fault leaves out.
+func finish(reply wire.Reply, id string, a answer, f *faults.Fault) wire.Reply {
+	reply.Status, reply.Line.Status, reply.Line.Reason = a.status, a.status, a.reason
+	omits := func(what string) bool { return f != nil && f.Omits(what) }
+	reply.HTTPDate = !omits("date")
+	header := make([]hpack.HeaderField, 0, 3)
+	if !omits("apns-id") {
+		header = append(header, hpack.HeaderField{Name: "apns-id", Value: id})
+	}
+	if a.retryAfter.Name != "" {
+		header = append(header, a.retryAfter)
+	}
+	switch {
+	case f != nil && f.Body != nil:
+		reply.Body = []byte(*f.Body)
+		if f.ContentType != "" {
+			header = append(header, hpack.HeaderField{Name: "content-type", Value: f.ContentType})
+		}
+	case a.status != http.StatusOK && !omits("body"):
+		header = append(header, hpack.HeaderField{Name: "content-type", Value: "application/json"})
+		reply.Body = append(strconv.AppendQuote([]byte(`{"reason":`), a.reason), '}')
+		if a.status == http.StatusGone && !omits("timestamp") {
+			reply.Body = append(strconv.AppendInt(append(reply.Body[:len(reply.Body)-1], `,"timestamp":`...), a.since.UnixMilli(), 10), '}')
 		}
 	}
-	return body.Bytes(), nil
-}
-
-// wait ends early where the client goes away. Its push stands in the ledger all the same: what APNs has accepted it
-// delivers, whether the sender waits for the answer or not.
-func wait(r *http.Request, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
-}
-
-// visible is what the ledger shows of the headers: names in lower case, without authorization, which is a secret.
-func visible(header http.Header) map[string]string {
-	shown := make(map[string]string, len(header))
-	for name, values := range header {
-		if name != "Authorization" {
-			shown[strings.ToLower(name)] = strings.Join(values, ", ")
-		}
-	}
-	return shown
-}
-
-func write(w http.ResponseWriter, id string, a answer) {
-	w.Header()["Apns-Id"] = []string{id}
-	if a.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter))
-	}
-	if a.status == http.StatusOK {
-		w.WriteHeader(a.status)
-		return
-	}
-	w.Header()["Content-Type"] = []string{"application/json"}
-	w.WriteHeader(a.status)
-	timestamp := ""
-	if a.status == http.StatusGone {
-		timestamp = fmt.Sprintf(`,"timestamp":%d`, a.since.UnixMilli())
-	}
-	_, _ = io.WriteString(w, fmt.Sprintf(`{"reason":%q%s}`, a.reason, timestamp)) // a client that went away needs none
+	reply.Header = header
+	return reply
 }

@@ -3,9 +3,13 @@ package apnstest
 import (
 	"encoding/hex"
 	"net/http"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/wire"
 )
 
 // The limits of a payload, in bytes.
@@ -24,34 +28,79 @@ const (
 	maxToken = 200
 )
 
-// topicSuffix is what a push type appends to the bundle id in apns-topic.
-var topicSuffix = map[string]string{
-	"alert":        "",
-	"background":   "",
-	"mdm":          "",
-	"controls":     "",
-	"location":     ".location-query",
-	"voip":         ".voip",
-	"complication": ".complication",
-	"fileprovider": ".pushkit.fileprovider",
-	"liveactivity": ".push-type.liveactivity",
-	"pushtotalk":   ".voip-ptt",
-	"widgets":      ".push-type.widgets",
+// topicSuffix is what a push type appends to the bundle id in apns-topic. false = there is no such type.
+func topicSuffix(pushType string) (string, bool) {
+	switch pushType {
+	case "alert", "background", "mdm", "controls":
+		return "", true
+	case "location":
+		return ".location-query", true
+	case "voip":
+		return ".voip", true
+	case "complication":
+		return ".complication", true
+	case "fileprovider":
+		return ".pushkit.fileprovider", true
+	case "liveactivity":
+		return ".push-type.liveactivity", true
+	case "pushtotalk":
+		return ".voip-ptt", true
+	case "widgets":
+		return ".push-type.widgets", true
+	}
+	return "", false
 }
 
-var (
-	canonicalUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	topicName     = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
-)
+// fields are the header fields that APNs looks at; "" = missing.
+type fields struct {
+	authorization, id, expiration, priority, topic, pushType, collapseID string
+
+	duplicate bool
+}
+
+func fieldsOf(header []hpack.HeaderField) fields {
+	var f fields
+	var seen uint8
+	set := func(bit uint8, field *string, value string) {
+		if seen&bit != 0 {
+			f.duplicate = true
+			return
+		}
+		seen |= bit
+		*field = value
+	}
+	for i := range header {
+		switch value := header[i].Value; header[i].Name {
+		case "authorization":
+			set(1, &f.authorization, value)
+		case "apns-id":
+			set(2, &f.id, value)
+		case "apns-expiration":
+			set(4, &f.expiration, value)
+		case "apns-priority":
+			set(8, &f.priority, value)
+		case "apns-topic":
+			set(16, &f.topic, value)
+		case "apns-push-type":
+			set(32, &f.pushType, value)
+		case "apns-collapse-id":
+			set(64, &f.collapseID, value)
+		}
+	}
+	if f.pushType == "" {
+		f.pushType = "alert" // as for clients older than the header
+	}
+	return f
+}
 
 // checkPath returns the device token of a path, which may be "" or wrong, and an answer where path or method are wrong.
-func checkPath(r *http.Request) (string, answer) {
-	token, ok := strings.CutPrefix(r.URL.Path, "/3/device/")
+func checkPath(r *wire.Request) (string, answer) {
+	token, ok := strings.CutPrefix(r.Path, "/3/device/")
 	if !ok || strings.Contains(token, "/") {
-		return "", answer{status: http.StatusNotFound, reason: "BadPath"}
+		return "", refused(http.StatusNotFound, "BadPath")
 	}
 	if r.Method != http.MethodPost {
-		return token, answer{status: http.StatusMethodNotAllowed, reason: "MethodNotAllowed"}
+		return token, refused(http.StatusMethodNotAllowed, "MethodNotAllowed")
 	}
 	return token, answer{}
 }
@@ -60,79 +109,131 @@ func checkToken(token string) (reason string) {
 	if token == "" {
 		return "MissingDeviceToken"
 	}
-	if _, err := hex.DecodeString(token); err != nil || len(token) < minToken || len(token) > maxToken {
+	var decoded [maxToken / 2]byte
+	if len(token) < minToken || len(token) > maxToken {
+		return "BadDeviceToken"
+	}
+	if _, err := hex.Decode(decoded[:], []byte(token)); err != nil {
 		return "BadDeviceToken"
 	}
 	return ""
 }
 
-func checkHeaders(header http.Header) (reason string) {
-	for _, name := range []string{"Authorization", "Apns-Id", "Apns-Expiration", "Apns-Priority", "Apns-Topic", "Apns-Push-Type", "Apns-Collapse-Id"} {
-		if len(header[name]) > 1 {
-			return "DuplicateHeaders"
-		}
+func (f *fields) check() (reason string) {
+	if f.duplicate {
+		return "DuplicateHeaders"
 	}
-	if id := header.Get("Apns-Id"); id != "" && !canonicalUUID.MatchString(id) {
+	if f.id != "" && !canonicalUUID(f.id) {
 		return "BadMessageId"
 	}
-	if expiration := header.Get("Apns-Expiration"); expiration != "" {
-		if seconds, err := strconv.ParseInt(expiration, 10, 64); err != nil || seconds < 0 {
+	if f.expiration != "" {
+		if seconds, err := strconv.ParseInt(f.expiration, 10, 64); err != nil || seconds < 0 {
 			return "BadExpirationDate"
 		}
 	}
-	pushType := pushType(header)
-	if _, known := topicSuffix[pushType]; !known {
+	if _, known := topicSuffix(f.pushType); !known {
 		return "InvalidPushType"
 	}
-	switch header.Get("Apns-Priority") {
+	switch f.priority {
 	case "5":
 	case "", "10", "1":
-		if pushType == "background" {
+		if f.pushType == "background" {
 			return "BadPriority"
 		}
 	default:
 		return "BadPriority"
 	}
-	if len(header.Get("Apns-Collapse-Id")) > maxCollapseID {
+	if len(f.collapseID) > maxCollapseID {
 		return "BadCollapseId"
 	}
 	return ""
 }
 
-// checkTopic wants the topic of a key, with the suffix that its push type asks for.
-func checkTopic(header http.Header, key Key) (reason string) {
-	topic := header.Get("Apns-Topic")
+// checkTopic wants a topic that is allowed, with the suffix that its push type asks for.
+func (f *fields) checkTopic(allowed topics) (reason string) {
+	topic := f.topic
 	if topic == "" {
-		return "MissingTopic"
+		if topic = allowed.only(); topic == "" {
+			return "MissingTopic"
+		}
 	}
-	if !topicName.MatchString(topic) {
+	if !topicName(topic) {
 		return "BadTopic"
 	}
-	bundle, ok := strings.CutSuffix(topic, topicSuffix[pushType(header)])
-	if !ok || !key.allows(bundle) {
+	suffix, _ := topicSuffix(f.pushType)
+	bundle, ok := strings.CutSuffix(topic, suffix)
+	if !ok || bundle == "" || !allowed.allow(topic, bundle) {
 		return "TopicDisallowed"
 	}
 	return ""
 }
 
-func checkSize(header http.Header, body []byte) answer {
+func (f *fields) checkSize(body []byte) answer {
 	limit := maxPayload
-	if pushType(header) == "voip" {
+	if f.pushType == "voip" {
 		limit = maxVoIPPayload
 	}
 	switch {
 	case len(body) == 0:
-		return answer{status: http.StatusBadRequest, reason: "PayloadEmpty"}
+		return refused(http.StatusBadRequest, "PayloadEmpty")
 	case len(body) > limit:
-		return answer{status: http.StatusRequestEntityTooLarge, reason: "PayloadTooLarge"}
+		return refused(http.StatusRequestEntityTooLarge, "PayloadTooLarge")
 	}
 	return answer{status: http.StatusOK}
 }
 
-// pushType is alert where the header is missing, as it is for clients older than the header.
-func pushType(header http.Header) string {
-	if t := header.Get("Apns-Push-Type"); t != "" {
-		return t
+// topics are what an authorization may push to.
+type topics struct {
+	bundles []string // of a key: bundle ids; none = all
+	exact   []string // of a certificate: topics with their suffixes
+}
+
+func (t topics) allow(topic, bundle string) bool {
+	if t.exact != nil {
+		return slices.Contains(t.exact, topic)
 	}
-	return "alert"
+	return len(t.bundles) == 0 || slices.Contains(t.bundles, bundle)
+}
+
+// only is the topic of a certificate that has no other: Apple takes it where the header is missing.
+func (t topics) only() string {
+	if len(t.exact) == 1 {
+		return t.exact[0]
+	}
+	return ""
+}
+
+// canonicalUUID says whether s is 8-4-4-4-12 hexadecimal digits in lower case.
+func canonicalUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// topicName says whether s is letters, digits, dots and hyphens, 1 to 255 of them.
+func topicName(s string) bool {
+	if s == "" || len(s) > 255 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return true
 }

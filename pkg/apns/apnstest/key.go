@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // Key is one provider's signing key, as the simulator knows it.
@@ -17,10 +16,8 @@ type Key struct {
 	KeyID  string
 	Public *ecdsa.PublicKey
 	Topics []string // bundle ids it may push to; none = all
-}
-
-func (k Key) allows(bundle string) bool {
-	return bundle != "" && (len(k.Topics) == 0 || slices.Contains(k.Topics, bundle))
+	// Environment is the one to which the key is scoped; nil = both.
+	Environment *Environment
 }
 
 // NewKey makes a key, and the content of the .p8 file that belongs to it.

@@ -1,19 +1,28 @@
 package fcmtest
 
 import (
+	"encoding/json"
 	"net/http"
-	"strconv"
+	"time"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/provider"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/wire"
 )
 
 const (
 	typeFcmError   = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 	typeBadRequest = "type.googleapis.com/google.rpc.BadRequest"
+	typeQuota      = "type.googleapis.com/google.rpc.QuotaFailure"
 )
 
 // FCM's own error codes.
 const (
 	codeInvalidArgument = "INVALID_ARGUMENT"
 	codeUnregistered    = "UNREGISTERED"
+	codeQuotaExceeded   = "QUOTA_EXCEEDED"
 )
 
 // InvalidToken is the reason of a scripted 400 that gives FCM's answer to a registration token that is none; the reason
@@ -28,7 +37,11 @@ type failure struct {
 	message    string
 	field      string // BadRequest; "" = no such detail, unless violated
 	violated   bool
-	retryAfter int // s; 0 = none
+	quota      string            // QuotaFailure: whose; "" = no such detail
+	retryAfter hpack.HeaderField // no name = none
+	// content replaces all of the above but the status, and contentType is what it claims to be.
+	content     *string
+	contentType string
 }
 
 type errorBody struct {
@@ -42,6 +55,7 @@ type detail struct {
 	Type            string           `json:"@type"`
 	ErrorCode       string           `json:"errorCode,omitempty"`
 	FieldViolations []fieldViolation `json:"fieldViolations,omitempty"`
+	Violations      []quotaViolation `json:"violations,omitempty"`
 }
 
 type fieldViolation struct {
@@ -49,7 +63,23 @@ type fieldViolation struct {
 	Description string `json:"description"`
 }
 
-func (f *failure) write(w http.ResponseWriter) {
+type quotaViolation struct {
+	Subject     string `json:"subject"`
+	Description string `json:"description"`
+}
+
+// shape makes the reply the failure.
+func (f *failure) shape(reply *wire.Reply) {
+	if f.retryAfter.Name != "" {
+		reply.Header = append(reply.Header, f.retryAfter)
+	}
+	if f.content != nil {
+		reply.Status, reply.Body = f.status, []byte(*f.content)
+		if f.contentType != "" {
+			reply.Header = append(reply.Header, hpack.HeaderField{Name: "content-type", Value: f.contentType})
+		}
+		return
+	}
 	body := errorBody{Code: f.status, Message: f.message, Status: f.state}
 	if f.code != "" {
 		body.Details = append(body.Details, detail{Type: typeFcmError, ErrorCode: f.code})
@@ -59,11 +89,23 @@ func (f *failure) write(w http.ResponseWriter) {
 			Type: typeBadRequest, FieldViolations: []fieldViolation{{Field: f.field, Description: f.message}},
 		})
 	}
-	if f.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(f.retryAfter))
+	if f.quota != "" {
+		body.Details = append(body.Details, detail{Type: typeQuota, Violations: []quotaViolation{{Subject: f.quota, Description: f.message}}})
 	}
-	writeJSON(w, f.status, map[string]errorBody{"error": body})
+	shapeJSON(reply, f.status, map[string]errorBody{"error": body})
 }
+
+// shapeJSON makes the reply a JSON object of strings, numbers and the like.
+func shapeJSON(reply *wire.Reply, status int, v any) {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		panic("fcmtest: an answer did not marshal: " + err.Error())
+	}
+	reply.Status, reply.Body = status, append(encoded, '\n')
+	reply.Header = append(reply.Header, jsonType)
+}
+
+var jsonType = hpack.HeaderField{Name: "content-type", Value: "application/json; charset=UTF-8"}
 
 // reason is the failure's word in the ledger.
 func (f *failure) reason() string {
@@ -137,14 +179,35 @@ func rejected(v *violation) *failure {
 
 // scripted shapes an answer as FCM would: a reason is an FcmError unless it is one of Google's general words, which
 // come without one.
-func scripted(status int, reason string, retryAfter int) *failure {
-	f := &failure{status: status, state: stateOf(status), code: reason, message: "scripted", retryAfter: retryAfter}
+func scripted(status int, reason string) *failure {
+	f := &failure{status: status, state: stateOf(status), code: reason, message: "scripted"}
 	switch {
 	case reason == InvalidToken:
 		f = invalidToken()
-		f.status, f.retryAfter = status, retryAfter
+		f.status = status
+	case reason == codeQuotaExceeded:
+		f.quota = "scripted"
 	case reason != codeInvalidArgument && reason == f.state && reason != "UNAVAILABLE" && reason != "INTERNAL":
 		f.code = ""
 	}
 	return f
+}
+
+// faulty shapes an answer by a fault.
+func faulty(f *faults.Fault, now time.Time) *failure {
+	found := scripted(f.Status, f.Reason)
+	found.retryAfter = provider.RetryAfter(time.Duration(f.RetryAfter), f.RetryAs == "date", now)
+	found.content, found.contentType = f.Body, f.ContentType
+	if f.Omits("body") {
+		found.content = new("")
+	}
+	return found
+}
+
+// exceeded is the answer to what is above a quota or a rate.
+func exceeded(whose, what string, wait time.Duration, now time.Time) *failure {
+	return &failure{
+		status: http.StatusTooManyRequests, state: stateOf(http.StatusTooManyRequests), code: codeQuotaExceeded,
+		message: what, quota: whose, retryAfter: provider.RetryAfter(wait, false, now),
+	}
 }

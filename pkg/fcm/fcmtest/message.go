@@ -16,7 +16,6 @@ import (
 const (
 	maxMessageBytes = 4096 // of the message object without its target
 	maxTTL          = 4 * 7 * 24 * time.Hour
-	maxRequestBytes = 64 << 10
 )
 
 // request is a send request that was understood.
@@ -24,7 +23,10 @@ type request struct {
 	message      []byte // without the token
 	targets      int    // of token, topic, condition
 	token        string
+	topic        string // or the condition
 	validateOnly bool
+	notification bool   // it has one, so it is collapsible
+	collapseKey  string // of android
 }
 
 // violation is what the API finds wrong.
@@ -96,6 +98,7 @@ func (r *reader) object(path string, schema field) *violation {
 func (r *reader) value(path string, f field) *violation {
 	switch f.kind {
 	case kindObject:
+		r.request.notification = r.request.notification || path == "message.notification" || path == "message.android.notification"
 		return r.object(path, f)
 	case kindStrings:
 		return r.strings(path)
@@ -156,7 +159,10 @@ func (r *reader) text(path string, k kind) *violation {
 		r.request.token = text
 		r.request.targets++
 	case "message.topic", "message.condition":
+		r.request.topic = text
 		r.request.targets++
+	case "message.android.collapseKey", "message.android.collapse_key":
+		r.request.collapseKey = text
 	}
 	return nil
 }

@@ -2,14 +2,18 @@ package fcmtest
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/wire"
 )
 
 const (
@@ -23,20 +27,26 @@ const (
 
 // authority is the OAuth side: it knows service accounts and the access tokens that it gave them.
 type authority struct {
-	now  func() time.Time
-	life time.Duration
+	now     func() time.Time
+	life    time.Duration
+	traffic *pushtest.Traffic
 
 	mu       sync.Mutex
-	accounts map[string]*account // by email
-	tokens   map[string]grant
-	order    []string // of tokens, oldest first
-	granted  int
+	scripted time.Duration // life in its place; 0 = none
+	// revocations are when all tokens until then become invalid.
+	revocations []time.Time
+	accounts    map[string]*account // by email
+	tokens      map[string]grant
+	order       []string // of tokens, oldest first
+	granted     int
 }
 
 // grant is what an access token allows.
 type grant struct {
 	project string
+	granted time.Time
 	expires time.Time
+	used    bool
 }
 
 // assertion is what a service account signs in order to get an access token.
@@ -63,27 +73,24 @@ func (a *authority) knows(project string) bool {
 	return false
 }
 
-// serveToken answers POST /token.
-func (a *authority) serveToken(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
-	if err := r.ParseForm(); err != nil {
-		writeOAuthError(w, "invalid_request", "The form cannot be read.")
-		return
-	}
-	if r.PostForm.Get("grant_type") != grantType {
-		writeOAuthError(w, "unsupported_grant_type", "Invalid grant_type: "+r.PostForm.Get("grant_type"))
-		return
-	}
-	signer, word, err := a.check(r.PostForm.Get("assertion"), "https://"+r.Host+r.URL.Path)
+// serve answers POST /token.
+func (a *authority) serve(r *wire.Request, path string, reply *wire.Reply) {
+	form, err := url.ParseQuery(string(r.Body))
 	if err != nil {
-		writeOAuthError(w, word, err.Error())
+		oauthError(reply, "invalid_request", "The form cannot be read.")
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{
-		"access_token": a.grant(signer.project),
-		"expires_in":   int(a.life.Seconds()),
-		"token_type":   "Bearer",
-	})
+	if form.Get("grant_type") != grantType {
+		oauthError(reply, "unsupported_grant_type", "Invalid grant_type: "+form.Get("grant_type"))
+		return
+	}
+	signer, word, err := a.check(form.Get("assertion"), "https://"+r.Authority+path)
+	if err != nil {
+		oauthError(reply, word, err.Error())
+		return
+	}
+	token, life := a.grant(signer.project)
+	shapeJSON(reply, http.StatusOK, map[string]any{"access_token": token, "expires_in": int(life.Seconds()), "token_type": "Bearer"})
 }
 
 // check verifies an assertion: signature, issuer, audience, life and scope. The word is OAuth's for the error.
@@ -120,30 +127,60 @@ func (a *authority) check(text, audience string) (_ *account, word string, _ err
 	return signer, "", nil
 }
 
-func (a *authority) grant(project string) string {
-	token := "ya29." + rand.Text() + rand.Text()
+func (a *authority) grant(project string) (token string, life time.Duration) {
+	token = "ya29." + rand.Text() + rand.Text()
+	now := a.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	life = a.life
+	if a.scripted > 0 {
+		life = a.scripted
+	}
 	if len(a.order) == maxAccessTokens {
 		delete(a.tokens, a.order[0])
 		a.order = a.order[1:]
 	}
-	a.tokens[token] = grant{project: project, expires: a.now().Add(a.life)}
+	a.tokens[token] = grant{project: project, granted: now, expires: now.Add(life)}
 	a.order = append(a.order, token)
 	a.granted++
-	return token
+	return token, life
+}
+
+// obey takes over the standing rules of a script.
+func (a *authority) obey(rules faults.FCM, began time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.scripted = time.Duration(rules.TokenLife)
+	a.revocations = nil
+	for _, at := range rules.RevokeAt {
+		a.revocations = append(a.revocations, began.Add(time.Duration(at)))
+	}
 }
 
 // bearer is the grant of a request's access token. false = none, unknown or ended.
-func (a *authority) bearer(r *http.Request) (grant, bool) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+func (a *authority) bearer(authorization string) (grant, bool) {
+	token, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
 		return grant{}, false
 	}
+	now := a.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g, known := a.tokens[token]
-	return g, known && a.now().Before(g.expires)
+	if !known || !now.Before(g.expires) {
+		return grant{}, false
+	}
+	for _, at := range a.revocations {
+		if !now.Before(at) && g.granted.Before(at) {
+			return grant{}, false
+		}
+	}
+	if !g.used {
+		g.used = true
+		a.tokens[token] = g
+		a.traffic.Bearer(token)
+	}
+	return g, true
 }
 
 func (a *authority) revoke() {
@@ -159,12 +196,7 @@ func (a *authority) count() int {
 	return a.granted
 }
 
-func writeOAuthError(w http.ResponseWriter, word, description string) {
-	writeJSON(w, http.StatusBadRequest, map[string]string{"error": word, "error_description": description})
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // fails only where the client went away
+func oauthError(reply *wire.Reply, word, description string) {
+	reply.Line.Reason = word
+	shapeJSON(reply, http.StatusBadRequest, map[string]string{"error": word, "error_description": description})
 }

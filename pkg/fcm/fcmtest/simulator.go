@@ -4,22 +4,32 @@
 // with it speaks the protocol. It keeps no state on disk, and forgets everything when it is closed.
 //
 // A request is checked in this order; the first check that fails answers: path (404), method (405), access token (401),
-// project (404 where no account has it, 403 where it is another account's), JSON and fields (400), the script, a token
-// that is none (400), an unregistered token (404). A request with validate_only is checked alike, answered with a fake
+// project (404 where no account has it, 403 where it is another account's), the project's quota (429), JSON and fields
+// (400), the script, the faults of a script, a token that is none (400), an unregistered token (404), the rates of a
+// device and a topic (429). A request with validate_only is checked alike, answered with a fake
 // name, and leaves no trace in the ledger.
 package fcmtest
 
 import (
+	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/provider"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/wire"
 )
 
 // Platform is what the ledger and the statistics call it.
@@ -46,11 +56,12 @@ type Simulator struct {
 	schema    field
 	latency   time.Duration
 	now       func() time.Time
-	server    *pushtest.Server
+	server    *provider.Server
+	rules     atomic.Pointer[rules]
+	messages  atomic.Uint32
 
 	mu           sync.Mutex
 	unregistered map[string]struct{}
-	messages     int
 }
 
 // Start listens and answers until [Simulator.Close].
@@ -79,7 +90,7 @@ func Start(cfg Config) (*Simulator, error) {
 		control:   cfg.Control,
 		authority: cfg.Authority,
 		oauth: &authority{
-			now: cfg.Now, life: cfg.TokenLife,
+			now: cfg.Now, life: cfg.TokenLife, traffic: cfg.Control.Traffic,
 			accounts: make(map[string]*account), tokens: make(map[string]grant),
 		},
 		schema:       requestSchema(),
@@ -87,11 +98,12 @@ func Start(cfg Config) (*Simulator, error) {
 		now:          cfg.Now,
 		unregistered: make(map[string]struct{}),
 	}
-	s.server, err = pushtest.StartServer(pushtest.ServerConfig{
-		Addr: cfg.Addr, Handler: s, TLS: &certificate, Traffic: cfg.Control.Traffic,
-		MaxStreams: 100, // as Google's front ends announce
-	})
-	if err != nil {
+	s.server = provider.New(provider.Config{
+		Addr: cfg.Addr, Handler: s, Control: cfg.Control, Now: cfg.Now, HTTP1: true,
+		Then: 100, // as Google's front ends announce
+		TLS:  &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+	}, s.obey)
+	if err := s.server.Start(); err != nil {
 		return nil, fmt.Errorf("fcm %w", err)
 	}
 	return s, nil
@@ -153,96 +165,163 @@ func (s *Simulator) RevokeAccessTokens() { s.oauth.revoke() }
 // AccessTokens is how many access tokens were given.
 func (s *Simulator) AccessTokens() int { return s.oauth.count() }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request under a net/http server, as [wire.Server.HTTPHandler] says.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	project, sends := strings.CutPrefix(r.URL.Path, "/v1/projects/")
-	project, found := strings.CutSuffix(project, "/messages:send")
-	switch {
-	case r.URL.Path != tokenPath && (!sends || !found || strings.Contains(project, "/")):
-		http.NotFound(w, r)
-	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-	case r.URL.Path == tokenPath:
-		s.oauth.serveToken(w, r)
-	default:
-		s.serveSend(w, r, project)
-	}
+	s.server.HTTPHandler().ServeHTTP(w, r)
 }
 
-// serveSend answers a send request. Its line stands in the ledger before its answer leaves.
-func (s *Simulator) serveSend(w http.ResponseWriter, r *http.Request, project string) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
-	if err != nil {
-		return // the client went away, or sends what no message can be
+// Serve answers one request.
+func (s *Simulator) Serve(r *wire.Request) wire.Reply {
+	conn, known := r.Peer.State.(*provider.Conn)
+	if !known {
+		conn = new(provider.Conn)
+		r.Peer.State = conn
 	}
-	req, invalid := s.parse(body)
-	refusal, reset := s.decide(r, project, req, invalid)
+	reply := wire.Reply{HTTPDate: true, Line: wire.Line{Skip: true}}
+	path, _, _ := strings.Cut(r.Path, "?") // parameters as alt=json are of no concern
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	project, sends := strings.CutPrefix(path, "/v1/projects/")
+	project, found := strings.CutSuffix(project, "/messages:send")
+	switch {
+	case path != tokenPath && (!sends || !found || strings.Contains(project, "/")):
+		plain(&reply, http.StatusNotFound, "404 page not found\n")
+	case r.Method != http.MethodPost:
+		reply.Header = append(reply.Header, hpack.HeaderField{Name: "allow", Value: http.MethodPost})
+		plain(&reply, http.StatusMethodNotAllowed, "method not allowed\n")
+	case path == tokenPath:
+		s.serveToken(r, conn, path, &reply)
+	default:
+		s.serveSend(r, conn, project, &reply)
+	}
+	return reply
+}
+
+func plain(reply *wire.Reply, status int, text string) {
+	reply.Status, reply.Body = status, []byte(text)
+	reply.Header = append(reply.Header, hpack.HeaderField{Name: "content-type", Value: "text/plain; charset=utf-8"})
+}
+
+// serveToken answers a request for an access token. It leaves no line in the ledger.
+func (s *Simulator) serveToken(r *wire.Request, conn *provider.Conn, path string, reply *wire.Reply) {
+	if f := s.server.Fault(faults.OAuth, "", "", r.Peer, conn, reply); f != nil {
+		if f.Do == faults.DoAnswer {
+			s.oauthFault(f, reply)
+			return
+		}
+		answered := provider.Suffer(f, reply)
+		reply.Line = wire.Line{Skip: true}
+		if !answered {
+			return
+		}
+	}
+	s.oauth.serve(r, path, reply)
+	reply.Line = wire.Line{Skip: true}
+}
+
+// oauthFault shapes an answer of the OAuth endpoint by a fault: its reason is OAuth's word, as invalid_grant.
+func (s *Simulator) oauthFault(f *faults.Fault, reply *wire.Reply) {
+	if after := provider.RetryAfter(time.Duration(f.RetryAfter), f.RetryAs == "date", s.now()); after.Name != "" {
+		reply.Header = append(reply.Header, after)
+	}
+	if f.Body != nil {
+		(&failure{status: f.Status, content: f.Body, contentType: f.ContentType}).shape(reply)
+		return
+	}
+	shapeJSON(reply, f.Status, map[string]string{"error": f.Reason, "error_description": "scripted"})
+}
+
+// serveSend answers a send request.
+func (s *Simulator) serveSend(r *wire.Request, conn *provider.Conn, project string, reply *wire.Reply) {
+	req, invalid := s.parse(r.Body)
+	reply.Line = wire.Line{Skip: req.validateOnly, Token: req.token, Body: req.message}
+	refusal, answered := s.decide(r, conn, project, req, invalid, reply)
+	if !answered {
+		return
+	}
+	if refusal != nil {
+		reply.Line.Status, reply.Line.Reason = refusal.status, refusal.reason()
+		refusal.shape(reply)
+		return
+	}
 	id := "fake_message_id"
 	if !req.validateOnly {
 		id = s.messageID()
 	}
 	name := "projects/" + project + "/messages/" + id
-	if !req.validateOnly {
-		s.record(r, body, req, refusal, reset, name)
-	}
-	switch {
-	case reset:
-		panic(http.ErrAbortHandler) // resets the stream
-	case refusal != nil:
-		refusal.write(w)
-	default:
-		writeJSON(w, http.StatusOK, map[string]string{"name": name})
-	}
+	reply.Line.ID, reply.Line.Status = name, http.StatusOK
+	reply.Status = http.StatusOK
+	reply.Header = append(reply.Header, jsonType)
+	reply.Body = append(strconv.AppendQuote([]byte(`{"name":`), name), "}\n"...) // a project in a known account needs no escapes
 }
 
-// decide says what a request gets: a refusal, nil for a message's name, or the reset of its stream.
-func (s *Simulator) decide(r *http.Request, project string, req *request, invalid *violation) (_ *failure, reset bool) {
+// decide says what a request gets: a refusal, or nil for a message's name. false = no answer.
+func (s *Simulator) decide(r *wire.Request, conn *provider.Conn, project string, req *request, invalid *violation, reply *wire.Reply) (_ *failure, answered bool) {
+	now, rules := s.now(), s.rules.Load()
 	if refusal := s.authorize(r, project); refusal != nil {
-		return refusal, false
+		return refusal, true
+	}
+	s.server.Trust(conn, reply)
+	if ok, wait := rules.project.Take(project, now); !ok {
+		return exceeded("project:"+project, "Quota exceeded for quota metric 'Messages sent' of the project.", wait, now), true
 	}
 	if invalid != nil {
-		return rejected(invalid), false
+		return rejected(invalid), true
 	}
 	if req.validateOnly {
-		return s.checkToken(req.token), false
+		return s.checkToken(req.token, rules, now), true
 	}
-	answer, _ := s.control.Script.Next(req.token)
-	wait(r, s.latency+answer.Delay())
-	switch {
-	case answer.Status == 0 && answer.Reason == pushtest.ReasonReset:
-		return nil, true
-	case answer.Status == 0:
-		return s.checkToken(req.token), false
-	case answer.Status == http.StatusOK:
-		return nil, false
-	default:
-		return scripted(answer.Status, answer.Reason, answer.RetryAfter), false
+	reply.Delay = s.latency + s.server.Latency(rules.Latency, req.token, string(req.message))
+	if scripted, ok := s.control.Script.Next(req.token); ok {
+		reply.Delay += scripted.Delay()
+		if refusal, done, answered := s.byScript(scripted, reply); done {
+			return refusal, answered
+		}
+	} else if f := s.server.Fault(faults.Push, req.token, string(req.message), r.Peer, conn, reply); f != nil {
+		if f.Do == faults.DoAnswer {
+			return s.byFault(f, now), true
+		}
+		if !provider.Suffer(f, reply) {
+			if f.Accepted {
+				reply.Line.ID = "projects/" + project + "/messages/" + s.messageID()
+			}
+			return nil, false
+		}
 	}
+	if refusal := s.checkToken(req.token, rules, now); refusal != nil {
+		return refusal, true
+	}
+	return rules.throttle(req, reply, now), true
 }
 
-// record writes a request into the ledger.
-func (s *Simulator) record(r *http.Request, body []byte, req *request, refusal *failure, reset bool, name string) {
-	entry := pushtest.Entry{
-		Time: s.now(), Platform: Platform, Token: req.token, Headers: headers(r), Body: req.message,
-	}
-	if req.message == nil {
-		entry.Body = body
-	}
+// byScript answers by PUT /script. done = it is not left to the simulator itself.
+func (s *Simulator) byScript(a pushtest.Answer, reply *wire.Reply) (_ *failure, done, answered bool) {
 	switch {
-	case reset:
-		entry.Reason = pushtest.ReasonReset
-	case refusal != nil:
-		entry.Status, entry.Reason = refusal.status, refusal.reason()
-	default:
-		entry.Status, entry.ID = http.StatusOK, name
+	case a.Status == 0 && a.Reason == pushtest.ReasonReset:
+		reply.Do, reply.Code, reply.Line.Reason = wire.Reset, http2.ErrCodeInternal, pushtest.ReasonReset
+		return nil, true, false
+	case a.Status == 0:
+		return nil, false, true
+	case a.Status == http.StatusOK:
+		return nil, true, true
 	}
-	s.control.Ledger.Add(entry)
+	f := scripted(a.Status, a.Reason)
+	f.retryAfter = provider.RetryAfter(time.Duration(a.RetryAfter)*time.Second, false, s.now())
+	return f, true, true
+}
+
+// byFault answers by a fault; nil = accepted.
+func (s *Simulator) byFault(f *faults.Fault, now time.Time) *failure {
+	if f.Status == http.StatusOK && f.Body == nil && !f.Omits("body") {
+		return nil
+	}
+	return faulty(f, now)
 }
 
 // authorize checks the access token and that its account may send for the project.
-func (s *Simulator) authorize(r *http.Request, project string) *failure {
-	allowed, ok := s.oauth.bearer(r)
+func (s *Simulator) authorize(r *wire.Request, project string) *failure {
+	allowed, ok := s.oauth.bearer(r.Get("authorization"))
 	switch {
 	case !ok:
 		return unauthenticated()
@@ -256,10 +335,13 @@ func (s *Simulator) authorize(r *http.Request, project string) *failure {
 }
 
 // checkToken refuses a registration token that is none, or of an app that was uninstalled.
-func (s *Simulator) checkToken(token string) *failure {
+func (s *Simulator) checkToken(token string, rules *rules, now time.Time) *failure {
 	notPrintable := func(c rune) bool { return c <= ' ' || c > '~' }
 	if strings.ContainsFunc(token, notPrintable) {
 		return invalidToken()
+	}
+	if life, known := rules.lives[token]; known && life.Phase(now.Sub(rules.began)) != 0 {
+		return unregistered()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -271,33 +353,5 @@ func (s *Simulator) checkToken(token string) *failure {
 
 // messageID is unique among the simulators that a test starts one after the other.
 func (s *Simulator) messageID() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.messages++
-	return fmt.Sprintf("0:%d%%%08x", s.now().UnixMicro(), s.messages)
-}
-
-// wait ends early where the client goes away. Its message counts all the same: what FCM has accepted it delivers,
-// whether the sender waits for the answer or not.
-func wait(r *http.Request, delay time.Duration) {
-	if delay == 0 {
-		return
-	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
-}
-
-// headers are a request's, without its authorization.
-func headers(r *http.Request) map[string]string {
-	kept := make(map[string]string, len(r.Header))
-	for name, values := range r.Header {
-		if name != "Authorization" {
-			kept[strings.ToLower(name)] = strings.Join(values, ", ")
-		}
-	}
-	return kept
+	return fmt.Sprintf("0:%d%%%08x", s.now().UnixMicro(), s.messages.Add(1))
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
 )
 
 // maxScriptBytes bounds the body of PUT /script.
@@ -20,6 +21,9 @@ const maxScriptBytes = 4 << 20
 //	PUT    /script           {"token":"…","answers":[…]}, see [Answer]; no token = every token. "platform" narrows it
 //	                         to one simulator. It replaces what that token had; no answers = the simulator's own again
 //	GET    /stats            one object per platform, see [Stats]
+//	PUT    /faults           a fault script in YAML or JSON, see [faults.Script]; it replaces the one before
+//	GET    /faults           one object per platform, see [faults.State]
+//	DELETE /faults           no faults any more
 //
 // A wrong request is answered 400 with the problem as text; a wrong method 405, anything else 404.
 type Admin struct {
@@ -40,6 +44,9 @@ func NewAdmin(controls ...*Control) *Admin {
 	a.mux.HandleFunc("DELETE /ledger", a.deleteLedger)
 	a.mux.HandleFunc("PUT /script", a.putScript)
 	a.mux.HandleFunc("GET /stats", a.getStats)
+	a.mux.HandleFunc("PUT /faults", a.putFaults)
+	a.mux.HandleFunc("GET /faults", a.getFaults)
+	a.mux.HandleFunc("DELETE /faults", a.deleteFaults)
 	return a
 }
 
@@ -106,6 +113,37 @@ func (a *Admin) getStats(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(stats) // fails only where the client went away
+}
+
+func (a *Admin) putFaults(w http.ResponseWriter, r *http.Request) {
+	script, err := faults.Read(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	a.fail(w, script)
+}
+
+func (a *Admin) deleteFaults(w http.ResponseWriter, _ *http.Request) { a.fail(w, faults.Script{}) }
+
+// fail gives every simulator the same script.
+func (a *Admin) fail(w http.ResponseWriter, script faults.Script) {
+	for _, c := range a.controls {
+		if err := c.Faults.Put(script); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *Admin) getFaults(w http.ResponseWriter, _ *http.Request) {
+	states := make(map[push.Platform]faults.State, len(a.controls))
+	for _, c := range a.controls {
+		states[c.Platform] = c.Faults.State()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(states) // fails only where the client went away
 }
 
 // decodeStrict reads exactly one JSON value without unknown fields.

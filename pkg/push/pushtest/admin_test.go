@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,8 +94,9 @@ func TestAdminCountsByPlatform(t *testing.T) {
 	}
 	do := startAdmin(t, apns, fcm)
 	_, got := do(http.MethodGet, "/stats", "")
-	want := `{"apns":{"requests":4,"accepted":3,"duplicates":{"twice more":2},"dropped":0,"connections":0,"most_streams":0,"most_streams_per_connection":0},` +
-		`"fcm":{"requests":0,"accepted":0,"duplicates":{},"dropped":0,"connections":0,"most_streams":0,"most_streams_per_connection":0}}` + "\n"
+	const traffic = `"connections":0,"most_streams":0,"most_streams_per_connection":0,"bearers":0,"refused_streams":0,"go_aways":0`
+	want := `{"apns":{"requests":4,"accepted":3,"duplicates":{"twice more":2},"duplicate_count":2,"dropped":0,"answers":{"200":3,"503":1},` + traffic + `},` +
+		`"fcm":{"requests":0,"accepted":0,"duplicates":{},"duplicate_count":0,"dropped":0,"answers":{},` + traffic + `}}` + "\n"
 	if got != want {
 		t.Errorf("got %swant %s", got, want)
 	}
@@ -173,7 +175,7 @@ func TestLedgerDropsTheOldest(t *testing.T) {
 	if diff := cmp.Diff([]string{"c", "d", "e"}, kept); diff != "" {
 		t.Errorf("by entries (-want +got):\n%s", diff)
 	}
-	want := pushtest.Counts{Requests: 5, Accepted: 5, Duplicates: map[string]int{"same": 2}, Dropped: 2}
+	want := pushtest.Counts{Requests: 5, Accepted: 5, Duplicates: map[string]int{"same": 2}, Again: 2, Dropped: 2, Answers: map[string]int{"200": 5}}
 	if diff := cmp.Diff(want, ledger.Counts()); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
@@ -184,5 +186,59 @@ func TestLedgerDropsTheOldest(t *testing.T) {
 	}
 	if got := len(narrow.Entries("")); got != 1 {
 		t.Errorf("by bytes: got %d entries, want 1", got)
+	}
+}
+
+func TestLedgerMayCountOnly(t *testing.T) {
+	t.Parallel()
+	ledger := pushtest.NewLedger(pushtest.Limits{Entries: 3, Bytes: 1 << 20, CountOnly: true})
+	for _, id := range []string{"a", "b", "a", "c", "d", "a"} { // d pushes a out
+		ledger.Add(pushtest.Entry{ID: id, Token: "t", Body: json.RawMessage(`{}`), Status: 200})
+	}
+	ledger.Add(pushtest.Entry{ID: "a", Token: "t", Status: 503, Reason: "ServiceUnavailable"})
+	want := pushtest.Counts{
+		Requests: 7, Accepted: 6, Duplicates: map[string]int{}, Again: 1,
+		Answers: map[string]int{"200": 6, "503 ServiceUnavailable": 1},
+	}
+	if diff := cmp.Diff(want, ledger.Counts()); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+	if entries := ledger.Entries(""); len(entries) != 0 {
+		t.Errorf("got %d entries, want none", len(entries))
+	}
+}
+
+func TestAdminTakesAndShowsFaults(t *testing.T) {
+	t.Parallel()
+	apns, fcm := pushtest.NewControl("apns"), pushtest.NewControl("fcm")
+	do := startAdmin(t, apns, fcm)
+	if status, text := do(http.MethodPut, "/faults", "seed: 7\nfaults:\n- {name: brown-out, platform: apns, do: answer, status: 503, delay: 5ms}\n"); status != http.StatusNoContent {
+		t.Fatalf("PUT: got %d %s", status, text)
+	}
+	if hit := apns.Faults.Request(faults.Push, faults.Subject{Token: "ab"}); hit.Fault == nil || hit.Fault.Status != 503 || hit.Delay != 5*time.Millisecond {
+		t.Errorf("apns: got %+v", hit)
+	}
+	if hit := fcm.Faults.Request(faults.Push, faults.Subject{Token: "ab"}); hit.Fault != nil {
+		t.Errorf("fcm: got %+v", hit)
+	}
+	_, text := do(http.MethodGet, "/faults", "")
+	var states map[string]faults.State
+	if err := json.Unmarshal([]byte(text), &states); err != nil {
+		t.Fatal(err)
+	}
+	if states["apns"].Hits["brown-out"] != 1 || states["fcm"].Script.Seed != 7 {
+		t.Errorf("GET: got %s", text)
+	}
+	if status, _ := do(http.MethodPut, "/faults", `{"faults":[{"do":"explode"}]}`); status != http.StatusBadRequest {
+		t.Errorf("a wrong script: got %d", status)
+	}
+	if hit := apns.Faults.Request(faults.Push, faults.Subject{}); hit.Fault == nil {
+		t.Error("a wrong script replaced the one before")
+	}
+	if status, _ := do(http.MethodDelete, "/faults", ""); status != http.StatusNoContent {
+		t.Errorf("DELETE: got %d", status)
+	}
+	if hit := apns.Faults.Request(faults.Push, faults.Subject{}); hit.Fault != nil {
+		t.Errorf("after DELETE: got %+v", hit)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -68,6 +69,68 @@ func (a *Authority) ServerCertificate() (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("server certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{issued.Raw}, PrivateKey: key, Leaf: issued}, nil
+}
+
+// PushCertificate says what a certificate of Apple's push service is for.
+type PushCertificate struct {
+	BundleID    string
+	TeamID      string
+	Topics      []string // its list of topics; none = it has no list, and is for the bundle id alone
+	Production  bool
+	Development bool
+	NotAfter    time.Time // zero = in a year
+}
+
+// ClientCertificate issues a certificate that the APNs simulator takes, where it trusts the authority.
+func (a *Authority) ClientCertificate(c PushCertificate) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("client certificate: make a key: %w", err)
+	}
+	template := certificate("Apple Push Services: "+c.BundleID, 3)
+	template.Subject.OrganizationalUnit = []string{c.TeamID}
+	template.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: c.BundleID}}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if !c.NotAfter.IsZero() {
+		template.NotAfter = c.NotAfter
+	}
+	if c.Development {
+		template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: apple(1), Value: asn1.NullBytes})
+	}
+	if c.Production {
+		template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: apple(2), Value: asn1.NullBytes})
+	}
+	if len(c.Topics) > 0 {
+		list, err := topicList(c.Topics)
+		if err != nil {
+			return tls.Certificate{}, fmt.Errorf("client certificate: %w", err)
+		}
+		template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: apple(6), Value: list})
+	}
+	issued, err := issue(template, a.certificate, key, a.key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("client certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{issued.Raw}, PrivateKey: key, Leaf: issued}, nil
+}
+
+func apple(last int) asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, last}
+}
+
+// topicList is a sequence of topics, each followed by a sequence that names its kind.
+func topicList(topics []string) ([]byte, error) {
+	text := func(s string) asn1.RawValue { return asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(s)} }
+	var list []asn1.RawValue
+	for _, topic := range topics {
+		kinds, err := asn1.Marshal([]asn1.RawValue{text("app")})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, text(topic), asn1.RawValue{FullBytes: kinds})
+	}
+	return asn1.Marshal(list)
 }
 
 func certificate(name string, serial int64) *x509.Certificate {

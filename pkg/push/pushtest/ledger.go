@@ -1,8 +1,8 @@
 package pushtest
 
 import (
-	"bytes"
 	"encoding/json"
+	"hash/maphash"
 	"io"
 	"maps"
 	"net/http"
@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
@@ -28,10 +28,25 @@ type Entry struct {
 	Reason   string            `json:"reason,omitempty"`
 }
 
+// Record is an entry as a simulator has it at hand. The ledger keeps nothing of what it points to.
+type Record struct {
+	Time     time.Time
+	Platform push.Platform
+	ID       string
+	Token    string
+	Header   []hpack.HeaderField // names in lower case, in any order; authorization is left out of the ledger
+	Body     []byte
+	Status   int
+	Reason   string
+}
+
 // Limits bound the memory of a [Ledger]. The oldest entries leave first.
 type Limits struct {
 	Entries int
 	Bytes   int // of encoded lines; the index costs about 100 bytes an entry on top
+	// CountOnly keeps no lines: nothing but counts, and a hash of as many accepted ids as Entries says, so that
+	// duplicates are still counted. For loads that a line each would slow.
+	CountOnly bool
 }
 
 // DefaultLimits keeps a million entries, or 512 MiB of them: a load test of two minutes at full rate.
@@ -40,13 +55,16 @@ func DefaultLimits() Limits { return Limits{Entries: 1_000_000, Bytes: 512 << 20
 // Ledger keeps requests as encoded lines, which cost a garbage collector less than maps. Safe for concurrent use.
 type Ledger struct {
 	limits Limits
+	seed   maphash.Seed
 
 	mu       sync.Mutex
 	lines    []line // a queue: the live ones start at head
 	head     int
 	bytes    int
 	accepted map[string]int // by id, of the lines that are kept
+	hashes   *idHashes      // in accepted's place where only counts are kept
 	counts   Counts
+	answers  map[verdict]int
 }
 
 type line struct {
@@ -55,34 +73,87 @@ type line struct {
 	json      []byte
 }
 
+// verdict is what answers are counted by.
+type verdict struct {
+	status int
+	reason string
+}
+
+// maxVerdicts bounds the different answers that are counted one by one: reasons may come from a script.
+const maxVerdicts = 1000
+
 // Counts sums up a ledger since its last reset.
 type Counts struct {
 	Requests   int            `json:"requests"`
-	Accepted   int            `json:"accepted"`   // answered 200
-	Duplicates map[string]int `json:"duplicates"` // acceptances of an id beyond its first, among the entries that are kept
-	Dropped    int            `json:"dropped"`    // entries that left because of the limits
+	Accepted   int            `json:"accepted"`        // answered 200
+	Duplicates map[string]int `json:"duplicates"`      // acceptances of an id beyond its first, among the entries that are kept
+	Again      int            `json:"duplicate_count"` // the sum of Duplicates, which alone is known where only counts are kept
+	Dropped    int            `json:"dropped"`         // entries that left because of the limits
+	Answers    map[string]int `json:"answers"`         // by status and reason, as "503 ServiceUnavailable"; 0 = no answer
 }
 
 // NewLedger returns an empty ledger.
 func NewLedger(limits Limits) *Ledger {
-	return &Ledger{limits: limits, accepted: make(map[string]int)}
+	l := &Ledger{limits: limits, seed: maphash.MakeSeed()}
+	l.clear()
+	return l
+}
+
+// Limit changes the limits, and forgets everything.
+func (l *Ledger) Limit(limits Limits) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limits = limits
+	l.clear()
 }
 
 // Add appends an entry; the caller may reuse what it points to.
 func (l *Ledger) Add(e Entry) {
-	entry := line{token: e.Token, id: e.ID, accepted: e.Status == http.StatusOK, json: appendEntry(nil, e)}
+	r := Record{Time: e.Time, Platform: e.Platform, ID: e.ID, Token: e.Token, Body: e.Body, Status: e.Status, Reason: e.Reason}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		r.Header = append(r.Header, hpack.HeaderField{Name: name, Value: e.Headers[name]})
+	}
+	l.Record(r)
+}
+
+// Record appends a record as an entry.
+func (l *Ledger) Record(r Record) {
+	var entry line
+	l.mu.Lock()
+	countOnly := l.limits.CountOnly
+	l.mu.Unlock()
+	if !countOnly {
+		entry = line{token: r.Token, id: r.ID, accepted: r.Status == http.StatusOK, json: appendRecord(nil, r)} // the slow part, outside the lock
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.count(r)
+	if l.limits.CountOnly || entry.json == nil {
+		return
+	}
 	l.lines = append(l.lines, entry)
 	l.bytes += len(entry.json)
-	l.counts.Requests++
 	if entry.accepted {
-		l.counts.Accepted++
 		l.accepted[entry.id]++
 	}
 	for live := len(l.lines) - l.head; live > l.limits.Entries || l.bytes > l.limits.Bytes; live-- {
 		l.dropOldest()
 	}
+}
+
+func (l *Ledger) count(r Record) {
+	l.counts.Requests++
+	if r.Status == http.StatusOK {
+		l.counts.Accepted++
+		if l.limits.CountOnly && l.hashes.again(maphash.String(l.seed, r.ID)) {
+			l.counts.Again++
+		}
+	}
+	v := verdict{r.Status, r.Reason}
+	if _, known := l.answers[v]; !known && len(l.answers) >= maxVerdicts {
+		v.reason = "other"
+	}
+	l.answers[v]++
 }
 
 func (l *Ledger) dropOldest() {
@@ -147,7 +218,16 @@ func (l *Ledger) Counts() Counts {
 	for id, times := range l.accepted {
 		if times > 1 {
 			counts.Duplicates[id] = times - 1
+			counts.Again += times - 1
 		}
+	}
+	counts.Answers = make(map[string]int, len(l.answers))
+	for v, n := range l.answers {
+		word := strconv.Itoa(v.status)
+		if v.reason != "" {
+			word += " " + v.reason
+		}
+		counts.Answers[word] = n
 	}
 	return counts
 }
@@ -156,51 +236,13 @@ func (l *Ledger) Counts() Counts {
 func (l *Ledger) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.clear()
+}
+
+func (l *Ledger) clear() {
 	l.lines, l.head, l.bytes = nil, 0, 0
 	l.accepted = make(map[string]int)
+	l.hashes = newIDHashes(l.limits.Entries)
+	l.answers = make(map[verdict]int)
 	l.counts = Counts{}
-}
-
-// appendEntry writes e as one JSON line, without reflection: the ledger must not slow the simulator.
-func appendEntry(dst []byte, e Entry) []byte {
-	dst = append(dst, `{"time":"`...)
-	dst = e.Time.UTC().AppendFormat(dst, time.RFC3339Nano)
-	dst = append(dst, `","platform":`...)
-	dst = appendString(dst, string(e.Platform))
-	dst = append(dst, `,"id":`...)
-	dst = appendString(dst, e.ID)
-	dst = append(dst, `,"token":`...)
-	dst = appendString(dst, e.Token)
-	dst = append(dst, `,"headers":{`...)
-	for i, name := range slices.Sorted(maps.Keys(e.Headers)) {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendString(dst, name)
-		dst = append(dst, ':')
-		dst = appendString(dst, e.Headers[name])
-	}
-	dst = append(dst, `},"body":`...)
-	dst = appendBody(dst, e.Body)
-	dst = append(dst, `,"status":`...)
-	dst = strconv.AppendInt(dst, int64(e.Status), 10)
-	if e.Reason != "" {
-		dst = append(dst, `,"reason":`...)
-		dst = appendString(dst, e.Reason)
-	}
-	return append(dst, '}', '\n')
-}
-
-func appendBody(dst []byte, body []byte) []byte {
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, body); err != nil {
-		return appendString(dst, string(body))
-	}
-	return append(dst, compact.Bytes()...)
-}
-
-// appendString quotes s; bytes that are not UTF-8 become U+FFFD, which is what the error of AppendQuote is about.
-func appendString(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
 }
