@@ -171,7 +171,7 @@ func (s *Server) welcome(raw net.Conn, number uint64) {
 	case Welcome:
 	}
 	conn := tls.Server(raw, s.cfg.TLS)
-	_ = raw.SetDeadline(time.Now().Add(handshakeTimeout)) // fails only on a closed connection, as does all that follows
+	_ = raw.SetDeadline(time.Now().Add(handshakeTimeout))   // fails only on a closed connection, as does all that follows
 	if conn.HandshakeContext(context.Background()) != nil { // the deadline ends it
 		return
 	}
