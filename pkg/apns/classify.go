@@ -3,6 +3,7 @@ package apns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type answer struct {
 	reason     string        // Apple's word; "" = none, or nothing that looks like one
 	since      time.Time     // with 410: when the token was known to be dead; zero = not said
 	retryAfter time.Duration // 0 = not said
+	ahead      time.Duration // how far the server's clock is before ours, of an error; 0 = not said
 	err        error         // where status is 0
 	sent       bool          // the payload may have left
 }
@@ -28,6 +30,9 @@ type answer struct {
 const (
 	reasonUnrelatedKeyID = "UnrelatedKeyIdInToken"
 )
+
+// maxAhead is how far clocks may differ before a provider token is called expired because of it.
+const maxAhead = time.Minute
 
 // classify says what an answer means, over status, reason and error, and nothing else. A reason that is not listed
 // counts by its status.
@@ -54,6 +59,9 @@ func classify(a answer) push.Outcome {
 		}
 		return set(push.Dead, push.ReasonPayloadRejected, push.ScopeDevice)
 	case http.StatusForbidden:
+		if a.reason == apns2.ReasonExpiredProviderToken && a.ahead.Abs() > maxAhead {
+			o.Err = fmt.Errorf("apns: this machine's clock differs from Apple's by %s", a.ahead.Round(time.Second))
+		}
 		return set(push.Park, push.ReasonCredentialRefused, push.ScopeCredential)
 	case http.StatusGone:
 		o.InvalidSince = a.since

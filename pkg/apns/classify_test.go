@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,8 +124,20 @@ func TestClassifyErrors(t *testing.T) {
 			context.DeadlineExceeded, true,
 			push.Outcome{Reason: push.ReasonTimeout, Scope: push.ScopeProvider, Ambiguous: true},
 		},
-		"the caller's end":     {context.Canceled, true, push.Outcome{Reason: push.ReasonTimeout, Ambiguous: true}},
-		"the driver's end":     {errClosed, false, push.Outcome{Reason: push.ReasonTimeout}},
+		"the caller's end": {context.Canceled, true, push.Outcome{Reason: push.ReasonTimeout, Ambiguous: true}},
+		"the driver's end": {errClosed, false, push.Outcome{Reason: push.ReasonTimeout}},
+		"certificate refused at the set-up": {
+			fmt.Errorf("%w: tls", errCertificate), false,
+			push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused, Scope: push.ScopeCredential},
+		},
+		"certificate refused after it": {
+			&net.OpError{Op: "remote error", Err: errors.New("tls: expired certificate")}, true,
+			push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused, Scope: push.ScopeCredential},
+		},
+		"another alert": {
+			&net.OpError{Op: "remote error", Err: errors.New("tls: internal error")}, true,
+			push.Outcome{Reason: push.ReasonAmbiguous, Scope: push.ScopeProvider, Ambiguous: true},
+		},
 		"no provider token":    {errors.Join(errSign, io.EOF), false, push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused, Scope: push.ScopeCredential}},
 		"an error in wrapping": {fmt.Errorf("wrapped: %w", refused), true, push.Outcome{Reason: push.ReasonNetwork, Scope: push.ScopeDevice}},
 	} {
@@ -133,6 +147,18 @@ func TestClassifyErrors(t *testing.T) {
 		}
 		if !errors.Is(got.Err, test.err) {
 			t.Errorf("%s: got the error %v, want %v", name, got.Err, test.err)
+		}
+	}
+}
+
+func TestAnExpiredTokenTellsOfAWrongClock(t *testing.T) {
+	t.Parallel()
+	for ahead, want := range map[time.Duration]string{
+		0: "", time.Minute: "", 2 * time.Hour: "2h0m0s", -2 * time.Hour: "-2h0m0s",
+	} {
+		got := classify(answer{status: 403, reason: "ExpiredProviderToken", ahead: ahead}).Err
+		if (got != nil) != (want != "") || got != nil && !strings.Contains(got.Error(), want) {
+			t.Errorf("a server %s ahead: got %v, want %q", ahead, got, want)
 		}
 	}
 }

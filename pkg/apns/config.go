@@ -23,12 +23,11 @@ type platformConfig struct {
 	Concurrency int    `koanf:"concurrency"` // most pushes of one credential in flight
 }
 
-// defaultConnections doubles what one connection carries where Apple takes 50 ms to answer: 11,500 pushes a second
-// where one does 7,300. They are opened only as load asks for them.
-const defaultConnections = 2
+// defaultConnections is enough for what one process can send. They are opened only as load asks for them.
+const defaultConnections = 4
 
-// defaultConcurrency sends 10,000 pushes a second where Apple takes 50 ms to answer.
-const defaultConcurrency = 500
+// defaultConcurrency sends 20,000 pushes a second where Apple takes 50 ms to answer.
+const defaultConcurrency = 1000
 
 // The most that a configuration may ask for, so that a slip of the keyboard does not look like an attack to Apple.
 const (

@@ -19,7 +19,7 @@ var errSign = errors.New("apns: no provider token")
 // token and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts
 // the timestamp to seconds.
 type exchange struct {
-	request request
+	request *request
 	conn    *conn
 	bearer  string
 	answer  answer
@@ -35,7 +35,8 @@ type transport struct {
 	now    func() time.Time
 }
 
-// RoundTrip is called by apns2 through http.Client, with an exchange in the request's context.
+// RoundTrip is called by apns2 through http.Client, with an exchange in the request's context. It changes the request,
+// which apns2 makes for this one push and does not look at again.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
 	if !ok {
@@ -53,6 +54,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if x.conn == nil || x.answer.sent || ended(err) || aboutStream(err) {
 			break
 		}
+		r = r.WithContext(r.Context()) // the connection that was lost may still read the one before
 	}
 	return nil, x.answer.err
 }
@@ -74,10 +76,9 @@ func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, er
 	if x.conn, err = t.pool.acquire(r.Context()); err != nil {
 		return nil, err
 	}
-	out := r.WithContext(r.Context()) // a copy: the one before may still be read by a connection that was lost
-	out.Header = x.request.header(x.bearer)
-	out.Body, out.GetBody, out.ContentLength = body, nil, int64(len(x.request.payload))
-	response, err := x.conn.client.RoundTrip(out)
+	r.Header = x.request.header(x.bearer)
+	r.Body, r.GetBody, r.ContentLength = body, nil, int64(len(x.request.payload))
+	response, err := x.conn.client.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +96,9 @@ func readAnswer(response *http.Response, now time.Time) answer {
 	a.retryAfter = retryAfter(response.Header, now)
 	if response.StatusCode == http.StatusOK {
 		return a
+	}
+	if its, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		a.ahead = its.Sub(now)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 // from 0.
 type frameServer struct {
 	onEnd func(connection int, framer *http2.Framer, stream uint32)
+	tls   func(*tls.Config) // changes the server's; nil = does not
 }
 
 // accepted is a HEADERS block with :status 200 alone, as the static table has it.
@@ -41,7 +42,11 @@ func (s frameServer) start(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
+	cfg := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}}
+	if s.tls != nil {
+		s.tls(cfg)
+	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

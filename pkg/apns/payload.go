@@ -15,8 +15,15 @@ func buildPayload(n *push.Notification, limit int) ([]byte, bool) {
 		body = ""
 	}
 	return payload.Fit(limit, body, func(body string) []byte {
-		return appendPayload(make([]byte, 0, 512+len(body)+len(n.Ext)), n, body)
+		return appendPayload(make([]byte, 0, frame+sizeOf(n, body)), n, body)
 	})
+}
+
+// frame is what a payload has beside the notification's own texts, at most, and a few characters to escape.
+const frame = 192
+
+func sizeOf(n *push.Notification, body string) int {
+	return len(body) + len(n.Title) + len(n.Subtitle) + len(n.Ext) + len(n.Image) + len(n.MsgKey) + len(n.Thread) + len(n.Sound)
 }
 
 // appendPayload writes n's payload with the given body. Besides Apple's own keys it has ext, image (a URL) and msg_key

@@ -124,16 +124,26 @@ func (p *pool) try() (*conn, error) {
 	return nil, err
 }
 
-// pickLocked finds the connection that carries least and has a stream.
+// pickLocked finds the connection that carries least and has a stream. The others are asked only where the one that
+// carries least has none: asking takes net/http's lock.
 func (p *pool) pickLocked() *conn {
+	if len(p.conns) == 0 {
+		return nil
+	}
+	least := slices.MinFunc(p.conns, byLoad)
+	if least.free() {
+		return least
+	}
 	var found *conn
 	for _, c := range p.conns {
-		if c.free() && (found == nil || c.inFlight < found.inFlight) {
+		if c != least && c.free() && (found == nil || c.inFlight < found.inFlight) {
 			found = c
 		}
 	}
 	return found
 }
+
+func byLoad(a, b *conn) int { return a.inFlight - b.inFlight }
 
 // free says whether the server's limit leaves a stream. Requests are counted here and not by Reserve: where the limit
 // shrinks below the reservations, net/http waits for a stream to end while the reservations wait for it. What is too

@@ -46,7 +46,11 @@ func beSimulator(latency string) error {
 	if err != nil {
 		return err
 	}
-	server, err := apnstest.Start(apnstest.Config{Certificate: certificate, Keys: []apnstest.Key{key}, Latency: delay})
+	control := pushtest.NewControl(Platform)
+	control.Ledger.Limit(pushtest.Limits{CountOnly: true}) // lines would cost what is not measured
+	server, err := apnstest.Start(apnstest.Config{
+		Certificate: certificate, Keys: []apnstest.Key{key}, Latency: delay, Control: control,
+	})
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func render(n *push.Notification, bundleID string) (request, *push.Outcome) {
 }
 
 // each gives the headers that Apple gets, without authorization; names are in lower case, as HTTP/2 has them.
-func (r request) each(header func(name, value string)) {
+func (r *request) each(header func(name, value string)) {
 	header("apns-id", r.id)
 	header("apns-topic", r.topic)
 	header("apns-push-type", string(r.pushType))
@@ -69,7 +69,7 @@ func (r request) each(header func(name, value string)) {
 }
 
 // headers are what a preview shows.
-func (r request) headers() map[string]string {
+func (r *request) headers() map[string]string {
 	headers := make(map[string]string, maxHeaders)
 	r.each(func(name, value string) { headers[name] = value })
 	return headers
@@ -79,7 +79,7 @@ func (r request) headers() map[string]string {
 const maxHeaders = 8
 
 // header is what goes out; bearer "" = no provider token. Names in lower case cost net/http no conversion.
-func (r request) header(bearer string) http.Header {
+func (r *request) header(bearer string) http.Header {
 	header, values := make(http.Header, maxHeaders), make([]string, 0, maxHeaders)
 	set := func(name, value string) {
 		values = append(values, value)

@@ -117,14 +117,14 @@ func (s *sender) push(ctx context.Context, n *push.Notification) push.Outcome {
 	if refused != nil {
 		return *refused
 	}
-	x := s.exchange(ctx, n.Token, r)
+	x := s.exchange(ctx, n.Token, &r)
 	if s.again(x) {
-		x = s.exchange(ctx, n.Token, r)
+		x = s.exchange(ctx, n.Token, &r)
 	}
 	return classify(x.answer)
 }
 
-func (s *sender) exchange(ctx context.Context, token string, r request) *exchange {
+func (s *sender) exchange(ctx context.Context, token string, r *request) *exchange {
 	x := &exchange{request: r}
 	// What apns2 answers is known from the exchange, and its error would quote the token.
 	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), &apns2.Notification{DeviceToken: token, Payload: placeholder})

@@ -22,7 +22,7 @@ func (p *pool) shed() {
 	needed := max((p.busiest+spread-1)/spread, 1)
 	var unused []*conn
 	if !p.closed && len(p.conns) > needed {
-		idlest := slices.MinFunc(p.conns, func(a, b *conn) int { return a.inFlight - b.inFlight })
+		idlest := slices.MinFunc(p.conns, byLoad)
 		p.retireLocked(idlest)
 		unused = p.unusedLocked(idlest)
 	}

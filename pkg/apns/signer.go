@@ -126,6 +126,7 @@ func (s *signer) use(now time.Time) (string, error) {
 func (s *signer) sign(issued time.Time) (string, error) {
 	token := jwt.NewWithClaims(deterministicES256{jwt.SigningMethodES256}, jwt.MapClaims{"iss": s.teamID, "iat": issued.Unix()})
 	token.Header["kid"] = s.kid
+	delete(token.Header, "typ") // every push would carry it, and Apple asks for alg and kid alone
 	bearer, err := token.SignedString(s.key)
 	if err != nil {
 		return "", fmt.Errorf("apns: sign a provider token: %w", err)

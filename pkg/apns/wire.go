@@ -2,6 +2,7 @@ package apns
 
 import (
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -41,9 +42,12 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.mu.Unlock()
 		return 0, w.err
 	}
+	first := len(w.unwritten) == 0
 	w.unwritten = append(w.unwritten, b...)
 	w.mu.Unlock()
-	w.wake()
+	if first {
+		w.wake()
+	}
 	return len(b), nil
 }
 
@@ -59,6 +63,7 @@ func (w *wire) write() {
 	defer close(w.done)
 	var spare []byte
 	for range w.more {
+		runtime.Gosched() // who is ready to write does so first, and goes along
 		w.mu.Lock()
 		batch, err := w.unwritten, w.err
 		w.unwritten = spare[:0]
