@@ -12,8 +12,8 @@ import (
 // Fanout is a message to a big group and the part of its members that it goes to next.
 type Fanout struct {
 	Chat        *Record // the message as it stood in its topic; of its headers content-type and traceparent alone
-	First, Last int     // buckets of members, both inclusive
-	Buckets     int     // how many the group had when the message was divided
+	First, Last int     // parts of its recipients, both inclusive: buckets of the group's members, or runs of the accounts that it names
+	Buckets     int     // how many there were when the message was divided; 0 = it is not divided yet, nor First and Last meant
 	Purpose     string  // push.PurposeFirst or push.PurposeRecall
 }
 
@@ -66,7 +66,7 @@ func DecodeFanout(value []byte) (*Fanout, error) {
 	switch {
 	case m.Topic == "" || m.Partition < 0 || m.Offset < 0:
 		return nil, errFanoutChat
-	case m.FirstBucket < 0 || m.LastBucket < m.FirstBucket || m.LastBucket >= m.Buckets || m.Buckets > maxBuckets:
+	case m.FirstBucket < 0 || m.LastBucket < m.FirstBucket || m.LastBucket >= max(m.Buckets, 1) || m.Buckets < 0 || m.Buckets > maxBuckets:
 		return nil, errFanoutBuckets
 	case m.Purpose != push.PurposeFirst && m.Purpose != push.PurposeRecall:
 		return nil, errFanoutPurpose

@@ -880,9 +880,9 @@ type Fanout struct {
 	Partition     int32                  `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
 	Offset        int64                  `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
 	TimeMs        int64                  `protobuf:"varint,6,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                // its time
-	FirstBucket   int32                  `protobuf:"varint,7,opt,name=first_bucket,json=firstBucket,proto3" json:"first_bucket,omitempty"` // of the members
+	FirstBucket   int32                  `protobuf:"varint,7,opt,name=first_bucket,json=firstBucket,proto3" json:"first_bucket,omitempty"` // of the members, or of the accounts that the message names
 	LastBucket    int32                  `protobuf:"varint,8,opt,name=last_bucket,json=lastBucket,proto3" json:"last_bucket,omitempty"`    // inclusive
-	Buckets       int32                  `protobuf:"varint,9,opt,name=buckets,proto3" json:"buckets,omitempty"`                            // how many there were when the message was divided
+	Buckets       int32                  `protobuf:"varint,9,opt,name=buckets,proto3" json:"buckets,omitempty"`                            // how many there were when the message was divided; 0: it is not divided yet
 	Purpose       string                 `protobuf:"bytes,10,opt,name=purpose,proto3" json:"purpose,omitempty"`                            // "" push; recall
 	Traceparent   string                 `protobuf:"bytes,11,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -10,19 +9,19 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/stream"
 )
 
-// freshness says whether what is known of users is fresh enough to decide: the oldest event of its topics that devices
+// freshness says whether what is known of users is fresh enough to decide: the oldest event of its topic that devices
 // has not applied is no older than the limit.
 type freshness struct {
-	limit  time.Duration
-	topics []string
-	head   func(ctx context.Context, topic string) ([]stream.Head, error)
-	state  atomic.Pointer[error] // nil error inside: fresh
+	limit time.Duration
+	topic string
+	head  func(ctx context.Context) ([]stream.Head, error)
+	state atomic.Pointer[error] // nil error inside: fresh
 }
 
 // newFreshness is not fresh before run has looked.
-func newFreshness(limit time.Duration, topics []string, head func(ctx context.Context, topic string) ([]stream.Head, error)) *freshness {
-	h := &freshness{limit: limit, topics: topics, head: head}
-	h.set(errors.New("presence was not looked at yet"))
+func newFreshness(limit time.Duration, topic string, head func(ctx context.Context) ([]stream.Head, error)) *freshness {
+	h := &freshness{limit: limit, topic: topic, head: head}
+	h.set(fmt.Errorf("lag of %s is unknown yet", topic))
 	return h
 }
 
@@ -49,18 +48,16 @@ func (h *freshness) run(ctx context.Context) {
 func (h *freshness) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	for _, topic := range h.topics {
-		heads, err := h.head(ctx, topic)
-		if err != nil {
-			return fmt.Errorf("lag of %s is unknown: %w", topic, err)
+	heads, err := h.head(ctx)
+	if err != nil {
+		return fmt.Errorf("lag of %s is unknown: %w", h.topic, err)
+	}
+	for _, p := range heads {
+		if p.Oldest.IsZero() {
+			continue
 		}
-		for _, p := range heads {
-			if p.Oldest.IsZero() {
-				continue
-			}
-			if age := time.Since(p.Oldest); age > h.limit {
-				return fmt.Errorf("event of %s/%d unread for %s", topic, p.Partition, age.Round(time.Millisecond))
-			}
+		if age := time.Since(p.Oldest); age > h.limit {
+			return fmt.Errorf("event of %s/%d unread for %s", h.topic, p.Partition, age.Round(time.Millisecond))
 		}
 	}
 	return nil

@@ -14,26 +14,25 @@ import (
 func TestMessagesWaitWhileEventsAreUnread(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		unread map[string]time.Duration // age of the oldest unread event by topic; absent = none
+		unread time.Duration // age of the oldest unread event; 0 = none is
 		away   bool
 		want   string // part of the reason; "" = fresh
 	}{
 		"all is read":                      {},
-		"presence is a little behind":      {unread: map[string]time.Duration{"im.presence": time.Second}},
-		"presence is behind":               {unread: map[string]time.Duration{"im.presence": 3 * time.Second}, want: "im.presence/1 unread for 3s"},
-		"a membership is unread":           {unread: map[string]time.Duration{"im.groups": 5 * time.Second}, want: "im.groups/1 unread for 5s"},
+		"presence is a little behind":      {unread: time.Second},
+		"presence is behind":               {unread: 3 * time.Second, want: "im.presence/1 unread for 3s"},
 		"Kafka does not say what is there": {away: true, want: "lag of im.presence is unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newFreshness(2*time.Second, []string{"im.presence", "im.groups"}, func(_ context.Context, topic string) ([]stream.Head, error) {
+				h := newFreshness(2*time.Second, "im.presence", func(context.Context) ([]stream.Head, error) {
 					if test.away {
 						return nil, errors.New("no broker answers")
 					}
 					heads := []stream.Head{{}, {PartitionLag: stream.PartitionLag{Partition: 1}}}
-					if age, ok := test.unread[topic]; ok {
-						heads[1].Oldest = time.Now().Add(-age)
+					if test.unread > 0 {
+						heads[1].Oldest = time.Now().Add(-test.unread)
 					}
 					return heads, nil
 				})

@@ -34,13 +34,11 @@ const (
 
 // route adds the role's three sources: messages, the parts of big groups, and recalls.
 func (f *fleet) route() error {
-	hold := newFreshness(f.cfg.Presence.MaxLag, []string{f.topics.Presence(), f.topics.Groups()}, func(ctx context.Context, topic string) ([]stream.Head, error) {
-		return f.cluster.Head(ctx, f.group("devices"), topic)
-	})
-	f.workers = append(f.workers, hold.run)
-	f.health.Add("presence", hold.check)
+	presence, memberships := f.freshness(f.topics.Presence()), f.freshness(f.topics.Groups())
+	f.health.Add("presence", presence.check)
 	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Policies(f.cfg), Platforms: f.served(),
-		Retry: f.policy, MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: hold.check}, f.reg, f.cluster, f.pub, f.recorder, f.log.Named("route"))
+		Retry: f.policy, MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: presence.check, HoldGroups: memberships.check},
+		f.reg, f.cluster, f.pub, f.recorder, f.log.Named("route"))
 	start := stream.StartLatest
 	if f.cfg.Kafka.Start == config.StartEarliest {
 		start = stream.StartEarliest
@@ -50,6 +48,15 @@ func (f *fleet) route() error {
 			Start: map[string]stream.Start{f.topics.Messages(): start}}), r.Handle),
 		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "fanout", Lanes: lane(f.topics.Fanout()), BatchRecords: fanoutBatch}), r.HandleFanout),
 		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "recall", Lanes: lane(f.topics.Receipts())}), r.HandleReceipts))
+}
+
+// freshness watches what devices has not applied yet of a topic.
+func (f *fleet) freshness(topic string) *freshness {
+	h := newFreshness(f.cfg.Presence.MaxLag, topic, func(ctx context.Context) ([]stream.Head, error) {
+		return f.cluster.Head(ctx, f.group("devices"), topic)
+	})
+	f.workers = append(f.workers, h.run)
+	return h
 }
 
 // lane is a source's only lane.

@@ -2,19 +2,20 @@ package route
 
 import (
 	"context"
-	"errors"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 )
 
-var errNoGroup = errors.New("fan-out record: its message is not for a whole group")
-
-// HandleFanout takes a batch of push.fanout: messages to big groups, each with a range of buckets. It returns as Handle
-// does. Each bucket's members are read, decided and forgotten before the next, so that what it holds grows neither with
-// the group nor with the range.
+// HandleFanout takes a batch of push.fanout: messages to many, each with a range of its recipients, or not divided yet. It
+// returns as Handle does, and waits for memberships as well. Each bucket's members are read, decided and forgotten before
+// the next, so that what it holds grows neither with the group nor with the range.
 func (r *Route) HandleFanout(ctx context.Context, batch []*stream.Record) {
-	if err := r.hold(ctx); err != nil {
+	err := r.hold(ctx, r.cfg.Hold)
+	if err == nil {
+		err = r.hold(ctx, r.cfg.HoldGroups)
+	}
+	if err != nil {
 		for _, rec := range batch {
 			rec.Drop()
 		}
@@ -25,8 +26,9 @@ func (r *Route) HandleFanout(ctx context.Context, batch []*stream.Record) {
 	}
 }
 
-// fanOut sends one message to the members in its range. A record that is unreadable, or whose message cannot be sent any
-// more, was written by another version of this program, or by nobody here: it goes to a dead topic like any input.
+// fanOut sends one message to the recipients in its range, or divides it. A record that is unreadable, or whose message
+// cannot be sent any more, was written by another version of this program, or by nobody here: it goes to a dead topic like
+// any input.
 func (r *Route) fanOut(ctx context.Context, rec *stream.Record) {
 	f, err := stream.DecodeFanout(rec.Value)
 	if err != nil {
@@ -37,12 +39,12 @@ func (r *Route) fanOut(ctx context.Context, rec *stream.Record) {
 	if j == nil {
 		return
 	}
-	if !j.toGroup() { // whoever wrote it divided a message that names its recipients
-		r.dead(ctx, rec, j.pending, j.msg, errNoGroup)
+	if f.Purpose == push.PurposeFirst && len(r.dropRecalled(ctx, []*job{j})) == 0 {
 		return
 	}
-	j.big, j.group = true, part{f.First, f.Last, f.Buckets}
-	if f.Purpose == push.PurposeFirst && len(r.dropRecalled(ctx, []*job{j})) == 0 {
+	if f.Buckets > 0 {
+		j.big, j.part = true, part{f.First, f.Last, f.Buckets}
+	} else if len(r.address(ctx, []*job{j}, false)) == 0 {
 		return
 	}
 	c := r.chunk(f.Purpose)

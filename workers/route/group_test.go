@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -239,8 +240,7 @@ func TestARangeThatCannotBeReadIsKept(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	chat := &stream.Record{Topic: "im.messages", Time: clock, Value: []byte(`{"From_Account":`)}
-	toOne := &stream.Record{Topic: "im.messages", Time: clock, Value: []byte(toBob)}
-	for i, value := range [][]byte{[]byte("no record"), stream.EncodeFanout(&stream.Fanout{Chat: chat, Buckets: 1}), stream.EncodeFanout(&stream.Fanout{Chat: toOne, Buckets: 1})} {
+	for i, value := range [][]byte{[]byte("no record"), stream.EncodeFanout(&stream.Fanout{Chat: chat, Buckets: 1})} {
 		r.lines, r.acks = nil, nil
 		r.route.HandleFanout(t.Context(), []*stream.Record{r.recordOf("push.fanout", int64(i), value)})
 		want := []string{fmt.Sprintf("push.fanout.dead %d bytes", len(value)), "event dead invalid_message"}
@@ -364,5 +364,53 @@ func TestAwkwardGroupIds(t *testing.T) {
 				t.Errorf("%d members found", len(r.lines))
 			}
 		})
+	}
+}
+
+// TestWhileMembershipsAreBehindOnlyMessagesToGroupsWait: an import of memberships must not hold up one-to-one messages,
+// and a group's message must not miss who joined before it.
+func TestWhileMembershipsAreBehindOnlyMessagesToGroupsWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.phones(t, 0, "bob", "carol")
+	r.late = func() error { return errors.New("a membership is unread") }
+	r.route.Handle(t.Context(), []*stream.Record{r.record(0, toTeam), r.record(1, toBob)})
+	parts := r.parts()
+	if len(parts) != 1 || !slices.Contains(r.lines, "event bob phone push background") || len(r.acks) != 2 {
+		t.Fatalf("%d parts, acknowledged %v: %q", len(parts), r.acks, r.lines)
+	}
+	r.join(t, "team", clock.Add(-time.Minute), "bob", "carol") // what was unread
+	looked := 0
+	r.late = func() error {
+		if looked++; looked < 3 {
+			return errors.New("a membership is unread")
+		}
+		return nil
+	}
+	r.lines, r.acks = nil, nil
+	r.route.HandleFanout(t.Context(), parts)
+	if byTopic, byUser := r.pushed(t); byTopic["push.apns.normal"] != 2 || byUser["carol"] != 1 || len(r.acks) != 1 || looked != 3 {
+		t.Errorf("looked %d times, acknowledged %v: %q", looked, r.acks, r.lines)
+	}
+}
+
+// TestAGroupMessageThatNamesManyGoesOutInRanges: as one to a big group, so that its names hold up no other message.
+func TestAGroupMessageThatNamesManyGoesOutInRanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	named := names(0, 1100)
+	r.phones(t, 0, named...)
+	list, err := json.Marshal(named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.route.Handle(t.Context(), []*stream.Record{r.record(0, strings.Replace(toTeam, "{", `{"To_Account":`+string(list)+`,`, 1))})
+	parts := r.parts()
+	if len(parts) != 2 || len(r.lines) != 2 || len(r.acks) != 1 {
+		t.Fatalf("%d parts, acknowledged %v: %.300v", len(parts), r.acks, r.lines)
+	}
+	r.route.HandleFanout(t.Context(), parts)
+	if byTopic, byUser := r.pushed(t); byTopic["push.apns.bulk"] != len(named) || len(byUser) != len(named) || len(r.acks) != 3 {
+		t.Errorf("%v to %d users, acknowledged %v", byTopic, len(byUser), r.acks)
 	}
 }

@@ -18,16 +18,15 @@ const fixedLimit = 64 << 10
 
 // job is a message on its way to recipients.
 type job struct {
-	source     *stream.Record // the record that the job came from: the chat record, or one that holds or recalls it
-	rec        *stream.Record // the chat record, as it stood
-	msg        *message.Message
-	policy     Policy // of its app
-	purpose    string // push.PurposeFirst or push.PurposeRecall
-	recipients []string
-	group      part             // its recipients where it names none: these buckets of its group
-	big        bool             // it goes to a group that is fanned out
-	pending    *outcome.Pending // of source
-	buried     bool             // source went to its dead topic
+	source  *stream.Record // the record that the job came from: the chat record, or one that holds or recalls it
+	rec     *stream.Record // the chat record, as it stood
+	msg     *message.Message
+	policy  Policy           // of its app
+	purpose string           // push.PurposeFirst or push.PurposeRecall
+	part    part             // its recipients: buckets of its group, or runs of the accounts that it names
+	big     bool             // it is fanned out
+	pending *outcome.Pending // of source
+	buried  bool             // source went to its dead topic
 }
 
 // pending joins everything that is derived from a record, and acknowledges it.
@@ -51,7 +50,7 @@ func (r *Route) open(ctx context.Context, rec, chat *stream.Record, purpose stri
 		r.dead(ctx, rec, pending, msg, err)
 		return nil
 	}
-	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: purpose, recipients: msg.Recipients, pending: pending}
+	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: purpose, pending: pending}
 	if purpose == push.PurposeFirst {
 		if reason := msg.Filter(r.cfg.Now(), r.cfg.MaxAge); reason != "" {
 			r.filter(ctx, j, reason)

@@ -165,17 +165,18 @@ func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appU
 		}
 		return []previewLine{line}, nil
 	}
-	j := &job{rec: rec, msg: msg, policy: p.Apps[msg.App], recipients: msg.Recipients}
+	j := &job{rec: rec, msg: msg, policy: p.Apps[msg.App]}
+	recipients := msg.Recipients
 	if j.toGroup() {
 		for _, u := range users {
 			if u.app == msg.App && u.user != msg.From {
-				j.recipients = append(j.recipients, u.user)
+				recipients = append(recipients, u.user)
 			}
 		}
 	}
 	filter := msg.Filter(p.Now, p.MaxAge)
 	var lines []previewLine
-	for _, user := range j.recipients {
+	for _, user := range recipients {
 		decisions, err := reg.Decide(ctx, []registry.DecideRequest{j.request(user)})
 		if err != nil {
 			return nil, fmt.Errorf("decide: %w", err)

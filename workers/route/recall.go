@@ -60,8 +60,8 @@ func (r *Route) recall(ctx context.Context, rec *stream.Record, receipt registry
 		for _, j := range r.shown(ctx, rec, chat, ref, pending) {
 			r.gather(ctx, c, j)
 		}
+		c.flush(ctx) // what one origin holds is forgotten before the next
 	}
-	c.flush(ctx)
 }
 
 // shown is the job of replacing a message, with its recipients; none where it is not the message that is recalled, or
@@ -75,18 +75,13 @@ func (r *Route) shown(ctx context.Context, rec, chat *stream.Record, ref registr
 		r.log.Warn("another record stands where the recalled message stood", zap.String("origin", chat.Origin()))
 		return nil
 	}
-	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: push.PurposeRecall, recipients: msg.Recipients, pending: pending}
-	if !j.toGroup() {
-		return []*job{j}
+	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: push.PurposeRecall, pending: pending}
+	done := pending.Add() // address closes the job that ends there
+	left := r.address(ctx, []*job{j}, r.cfg.HoldGroups(ctx) != nil)
+	if len(left) > 0 {
+		done(nil)
 	}
-	size := ask(ctx, r, []registry.GroupRef{{App: msg.App, Group: msg.Group}}, r.reg.Groups)[0]
-	switch {
-	case size.err != nil:
-		r.giveUp(ctx, j, size.err)
-	case size.answer.Buckets > 0 && r.deal(ctx, j, size.answer):
-		return []*job{j}
-	}
-	return nil
+	return left
 }
 
 // reread reads a chat record by its origin, as topic/partition/offset; nil where the log has it no more.

@@ -83,6 +83,7 @@ type rig struct {
 	reg   *registry.Registry
 	route *Route
 	hold  func() error
+	late  func() error              // of memberships
 	log   map[string]*stream.Record // what can be read again, by origin
 }
 
@@ -120,11 +121,12 @@ func newEmptyRig(t *testing.T, change ...func(*Config)) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{kafka: &kafka{}, reg: reg, hold: func() error { return nil }, log: map[string]*stream.Record{}}
+	r := &rig{kafka: &kafka{}, reg: reg, hold: func() error { return nil }, late: func() error { return nil }, log: map[string]*stream.Record{}}
 	cfg := Config{
 		DefaultApp: "demo", Apps: map[string]Policy{"demo": {}}, Platforms: map[push.Platform]bool{"apns": true, "fcm": true, "service": true},
 		Retry: outcome.Policy{Delays: []time.Duration{10 * time.Second, time.Minute}}, MaxAge: 24 * time.Hour, Now: func() time.Time { return clock },
-		Hold: func(context.Context) error { return r.hold() }, HoldPause: time.Millisecond,
+		Hold: func(context.Context) error { return r.hold() }, HoldGroups: func(context.Context) error { return r.late() },
+		HoldPause: time.Millisecond,
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -6,8 +6,8 @@
 //
 // It promises that a record is acknowledged only when all of that is durable, that a record read twice leads to the same
 // notifications, that a recipient is decided in one round trip, and that its memory does not grow with a group. While
-// Redis is away, empty because it lost its data, or behind the events of presence and groups, route holds: nobody is
-// filtered for want of an answer.
+// Redis is away, empty because it lost its data, or behind the events of presence, route holds: nobody is filtered for want
+// of an answer. While memberships are behind, the messages to whole groups wait, and only they.
 package route
 
 import (
@@ -73,8 +73,10 @@ type Config struct {
 	Retry      outcome.Policy // whose delays a fallback waits in
 	MaxAge     time.Duration  // older messages are filtered as stale
 	Now        func() time.Time
-	// Hold returns nil when presence and groups are fresh enough to decide, else why not. It is asked before each batch.
+	// Hold returns nil when presence is fresh enough to decide, else why not. It is asked before each batch.
 	Hold func(context.Context) error
+	// HoldGroups is the same of memberships. While it refuses, messages to whole groups wait in push.fanout, and no other.
+	HoldGroups func(context.Context) error
 	// HoldPause is the time between two tries while Redis, Kafka or Hold refuses; 100 ms where zero.
 	HoldPause time.Duration
 }
@@ -99,7 +101,7 @@ func New(cfg Config, reg Registry, chat Chat, pub outcome.Publisher, events Even
 // Handle takes a batch of im.messages, in order; it returns when everything derived from it was handed to the publisher,
 // or when ctx ended, which leaves the rest of the batch to be read again.
 func (r *Route) Handle(ctx context.Context, batch []*stream.Record) {
-	if err := r.hold(ctx); err != nil {
+	if err := r.hold(ctx, r.cfg.Hold); err != nil {
 		for _, rec := range batch {
 			rec.Drop()
 		}
@@ -112,7 +114,7 @@ func (r *Route) Handle(ctx context.Context, batch []*stream.Record) {
 		}
 	}
 	jobs = r.dropRecalled(ctx, jobs)
-	jobs = r.address(ctx, jobs)
+	jobs = r.address(ctx, jobs, r.cfg.HoldGroups(ctx) != nil)
 	c := r.chunk(push.PurposeFirst)
 	for _, j := range jobs {
 		r.gather(ctx, c, j)
@@ -123,11 +125,11 @@ func (r *Route) Handle(ctx context.Context, batch []*stream.Record) {
 	}
 }
 
-// hold waits until presence and groups are fresh, or returns why ctx ended.
-func (r *Route) hold(ctx context.Context) error {
+// hold waits until what it asks is fresh, or returns why ctx ended.
+func (r *Route) hold(ctx context.Context, fresh func(context.Context) error) error {
 	held := false
 	for {
-		err := r.cfg.Hold(ctx)
+		err := fresh(ctx)
 		if err == nil {
 			return nil
 		}
