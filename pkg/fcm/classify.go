@@ -95,6 +95,8 @@ func classifyFailure(r result) push.Outcome {
 	case errors.As(r.err, &refusal):
 		o.Reason, o.Scope = push.ReasonProviderUnavailable, push.ScopeCredential
 		o.Answer = refusal.answer
+	case errors.Is(r.err, errQuota):
+		o.Disposition, o.Reason = push.Park, push.ReasonCredentialShare
 	case errors.Is(r.err, errUnsendable):
 		o.Disposition, o.Reason = push.Dead, push.ReasonPayloadRejected
 	case errors.Is(r.err, context.DeadlineExceeded):

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
@@ -38,6 +39,9 @@ const (
 	defaultConcurrency = 500
 	// maxConcurrency bounds the memory of one credential: a running send takes about 20 KB.
 	maxConcurrency = 20_000
+	// maxQuota and maxRampUp are far above what anyone has; a slip of the pen is above them.
+	maxQuota  = 1_000_000_000
+	maxRampUp = time.Hour
 )
 
 // platformBlock is the top-level block fcm.
@@ -46,6 +50,8 @@ type platformBlock struct {
 	CAFile      string `koanf:"ca_file"`     // PEM; "" = the system's authorities
 	Transport   string `koanf:"transport"`   // std
 	Concurrency int    `koanf:"concurrency"` // running sends of one credential
+
+	RampUp time.Duration `koanf:"ramp_up"` // in which a project's rate grows from idle to its quota; 0 = at once
 }
 
 // appBlock is the block fcm of an app.
@@ -60,6 +66,9 @@ type credentialBlock struct {
 	ServiceAccountFile string `koanf:"service_account_file"`
 	ServiceAccountEnv  string `koanf:"service_account_env"` // variable with the JSON, or its base64
 	ClickAction        string `koanf:"click_action"`        // action of the intent that a click starts, in style notification; "" = the app's launcher
+
+	QuotaPerMinute int     `koanf:"quota_per_minute"` // messages that Google allows the project; 0 = no bound
+	QuotaShare     float64 `koanf:"quota_share"`      // of it, for this process: what replicas and other senders leave
 }
 
 // intentAction is what a name of an intent's action looks like: no more than the name of a Java constant or package.
@@ -76,6 +85,7 @@ type credentialSettings struct {
 	clickAction string
 	path        string // where the configuration names the source
 	source      credential.Source
+	perMinute   float64 // messages that this process may send to the project; 0 = no bound
 }
 
 // settings is the whole checked configuration.
@@ -98,7 +108,7 @@ func readSettings(s push.Settings) (*settings, error) {
 	}
 
 	read := &settings{
-		platform: platformBlock{Transport: transportStd, Concurrency: defaultConcurrency},
+		platform: platformBlock{Transport: transportStd, Concurrency: defaultConcurrency, RampUp: defaultRampUp},
 		path:     s.Block.Path(),
 		apps:     make(map[string]*appSettings, len(s.Apps)),
 	}
@@ -120,6 +130,14 @@ func readSettings(s push.Settings) (*settings, error) {
 		mistake(read.path, "concurrency", "%d, want 1 to %d", p.Concurrency, maxConcurrency)
 	}
 
+	if p.RampUp < 0 || p.RampUp > maxRampUp {
+		mistake(read.path, "ramp_up", "%s, want 0s to %s", p.RampUp, maxRampUp)
+	}
+	quota := defaultQuota
+	if p.Endpoint != "" { // Google's quotas are no concern of another's
+		quota = 0
+	}
+
 	for _, app := range slices.Sorted(maps.Keys(s.Apps)) {
 		from := s.Apps[app]
 		a := &appSettings{block: appBlock{Style: styleData}, credentials: make(map[string]credentialSettings, len(from.Credentials))}
@@ -129,7 +147,7 @@ func readSettings(s push.Settings) (*settings, error) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(from.Credentials)) {
 			block := from.Credentials[name]
-			var c credentialBlock
+			c := credentialBlock{QuotaPerMinute: quota, QuotaShare: 1}
 			decode(block, &c)
 			switch {
 			case c.ServiceAccountFile == "" && c.ServiceAccountEnv == "":
@@ -140,6 +158,12 @@ func readSettings(s push.Settings) (*settings, error) {
 			if c.ClickAction != "" && !intentAction.MatchString(c.ClickAction) {
 				mistake(block.Path(), "click_action", "want an intent's action, as com.example.demo.CHAT")
 			}
+			if c.QuotaPerMinute < 0 || c.QuotaPerMinute > maxQuota {
+				mistake(block.Path(), "quota_per_minute", "%d, want 0 (no bound) to %d", c.QuotaPerMinute, maxQuota)
+			}
+			if !(c.QuotaShare > 0 && c.QuotaShare <= 1) { // NaN too
+				mistake(block.Path(), "quota_share", "%v, want more than 0 and at most 1", c.QuotaShare)
+			}
 			key := "service_account_file"
 			if c.ServiceAccountEnv != "" {
 				key = "service_account_env"
@@ -148,6 +172,7 @@ func readSettings(s push.Settings) (*settings, error) {
 				clickAction: c.ClickAction,
 				path:        block.Path() + "." + key,
 				source:      credential.Source{File: absolute(s.Dir, c.ServiceAccountFile), Env: c.ServiceAccountEnv},
+				perMinute:   float64(c.QuotaPerMinute) * c.QuotaShare,
 			}
 		}
 		read.apps[app] = a

@@ -2,9 +2,12 @@ package fcm_test
 
 import (
 	"errors"
+	"maps"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,12 +44,35 @@ func TestOpenRefuses(t *testing.T) {
 		"an unknown key of an app": {app: map[string]any{"chanels": nil}, want: "chanels"},
 		"an unknown transport":     {platform: map[string]any{"transport": "quic"}, want: `fcm.transport: "quic", want std`},
 		"an endpoint with a path":  {platform: map[string]any{"endpoint": "https://localhost/v1"}, want: "fcm.endpoint: want nothing but https://host:port"},
+		"a ramp back in time":      {platform: map[string]any{"ramp_up": -time.Second}, want: "fcm.ramp_up: -1s, want 0s to 1h0m0s"},
 		"an endpoint with a user":  {platform: map[string]any{"endpoint": "https://a:b@localhost"}, want: "fcm.endpoint: want nothing but https://host:port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := fcm.Open(settings(c.platform, c.app, anyKey)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestOpenRefusesAQuota(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		values map[string]any
+		want   string
+	}{
+		"below nothing":      {map[string]any{"quota_per_minute": -1}, "apps.demo.credentials.demo-android.quota_per_minute: -1, want 0 (no bound) to 1000000000"},
+		"of which no share":  {map[string]any{"quota_share": 0.0}, "apps.demo.credentials.demo-android.quota_share: 0, want more than 0 and at most 1"},
+		"of which too much":  {map[string]any{"quota_share": 25.0}, "apps.demo.credentials.demo-android.quota_share: 25, want more than 0 and at most 1"},
+		"of which no number": {map[string]any{"quota_share": math.NaN()}, "apps.demo.credentials.demo-android.quota_share: NaN, want more than 0 and at most 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			maps.Copy(c.values, anyKey)
+			_, err := fcm.Open(settings(nil, nil, c.values))
+			if diff := cmp.Diff([]string{c.want}, leaves(err)); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

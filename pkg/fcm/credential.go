@@ -21,8 +21,10 @@ func (d *Driver) keep(cfg credentialSettings) *credential.Keeper[*credential.Ser
 		},
 		Succeeds: sameProject,
 		Facts:    (*credential.ServiceAccount).Facts,
-		Open:     d.open,
-		Now:      d.now,
+		Open: func(account *credential.ServiceAccount) (credential.Opened, error) {
+			return d.open(account, cfg.perMinute)
+		},
+		Now: d.now,
 	})
 }
 
@@ -36,8 +38,9 @@ func sameProject(old, next *credential.ServiceAccount) error {
 	return nil
 }
 
-// open makes the sender of an account. Its connections are those of every account: FCM binds none to one.
-func (d *Driver) open(account *credential.ServiceAccount) (credential.Opened, error) {
+// open makes the sender of an account, which may send so many messages a minute. Its connections are those of every
+// account: FCM binds none to one.
+func (d *Driver) open(account *credential.ServiceAccount, perMinute float64) (credential.Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -50,11 +53,22 @@ func (d *Driver) open(account *credential.ServiceAccount) (credential.Opened, er
 		}
 		d.transport = opened
 	}
-	s, err := newSender(d, account)
+	s, err := newSender(d, account, d.quotaOf(account.ProjectID, perMinute))
 	if err != nil {
 		return credential.Opened{}, err
 	}
 	return credential.Opened{Sender: s, Close: s.tokens.close}, nil
+}
+
+// quotaOf is a project's quota, the same for all of its accounts. The lock is held.
+func (d *Driver) quotaOf(project string, perMinute float64) *quota {
+	q, ok := d.quotas[project]
+	if !ok {
+		q = newQuota(d.settings.platform.RampUp)
+		d.quotas[project] = q
+	}
+	q.bound(perMinute)
+	return q
 }
 
 // RefreshCredentials implements [push.CredentialKeeper].

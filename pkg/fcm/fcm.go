@@ -40,7 +40,8 @@ type Driver struct {
 
 	mu        sync.Mutex
 	closed    bool
-	transport *transport // nil until the first sender needs it
+	transport *transport        // nil until the first sender needs it
+	quotas    map[string]*quota // by project
 }
 
 // Open checks the configuration and opens nothing.
@@ -49,7 +50,10 @@ func Open(s push.Settings) (push.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{settings: read, now: s.Now, keepers: make(map[string]map[string]*credential.Keeper[*credential.ServiceAccount])}
+	d := &Driver{
+		settings: read, now: s.Now, quotas: make(map[string]*quota),
+		keepers: make(map[string]map[string]*credential.Keeper[*credential.ServiceAccount]),
+	}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	for app, settings := range read.apps {
 		d.keepers[app] = make(map[string]*credential.Keeper[*credential.ServiceAccount])

@@ -24,10 +24,11 @@ type sender struct {
 	driver *Driver
 	client *messaging.Client
 	tokens *tokens
+	quota  *quota        // its project's
 	slots  chan struct{} // one for each running send
 }
 
-func newSender(d *Driver, account *credential.ServiceAccount) (*sender, error) {
+func newSender(d *Driver, account *credential.ServiceAccount, quota *quota) (*sender, error) {
 	endpoint := d.settings.platform.Endpoint
 	if endpoint == "" {
 		endpoint = defaultEndpoint
@@ -47,6 +48,7 @@ func newSender(d *Driver, account *credential.ServiceAccount) (*sender, error) {
 		driver: d,
 		client: client,
 		tokens: newTokens(fetcher(account.JWTConfig(messagingScope), d.transport)),
+		quota:  quota,
 		slots:  make(chan struct{}, d.settings.platform.Concurrency),
 	}, nil
 }
@@ -58,17 +60,31 @@ func (s *sender) Send(ctx context.Context, batch []*push.Notification, report fu
 	var running sync.WaitGroup
 	defer running.Wait()
 	for i, n := range batch {
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
-			report(i, classify(result{err: ctx.Err()}))
-			continue
+		if err := s.turn(ctx); err != nil {
+			for ; i < len(batch); i++ { // the time is up for the others too
+				report(i, classify(result{err: err}))
+			}
+			return
 		}
 		running.Go(func() {
 			outcome := s.deliver(ctx, n)
 			<-s.slots
 			report(i, outcome)
 		})
+	}
+}
+
+// turn waits until the project's quota has room, and the sender a slot. Who waits for the quota holds no slot: a wait
+// for a slot is the provider's doing.
+func (s *sender) turn(ctx context.Context) error {
+	if err := s.quota.take(ctx); err != nil {
+		return err
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

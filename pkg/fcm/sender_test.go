@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,6 +259,51 @@ func TestSendKeepsItsBounds(t *testing.T) {
 	}
 	if got := w.Control().Ledger.Counts().Accepted; got != 2*len(batch) {
 		t.Errorf("%d accepted, want %d", got, 2*len(batch))
+	}
+}
+
+// TestSendParksWhatItsProjectsQuotaHoldsBack: two credentials of one project have one quota, and what it leaves no room
+// for while its time lasts is parked: never sent, and no fault of its own.
+func TestSendParksWhatItsProjectsQuotaHoldsBack(t *testing.T) {
+	t.Parallel()
+	simulator, file := start(t, fcmtest.Config{})
+	s := settings(map[string]any{"ramp_up": time.Duration(0)}, nil, nil)
+	key := map[string]any{"platform": "fcm", "service_account_file": "sa.json", "quota_per_minute": 1200, "quota_share": 0.5}
+	s.Apps["demo"] = push.AppSettings{Block: s.Apps["demo"].Block, Credentials: map[string]push.Block{
+		"demo-android": block{"apps.demo.credentials.demo-android", key},
+		"demo-tablet":  block{"apps.demo.credentials.demo-tablet", key},
+	}}
+	w := connect(t, simulator, file, s)
+	other, err := w.driver.Sender("demo", "demo-tablet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t.Context(), t, w.sender, hello()) // fetches the access token
+
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // 10 a second, and a burst of 1
+	defer cancel()
+	var both sync.WaitGroup
+	var delivered, parked atomic.Int64
+	for _, sender := range []push.Sender{w.sender, other} {
+		both.Go(func() {
+			for _, o := range send(ctx, t, sender, numbered(20)...) {
+				switch {
+				case o.Disposition == push.Delivered:
+					delivered.Add(1)
+				case o.Disposition == push.Park && o.Reason == push.ReasonCredentialShare && o.Scope == push.ScopeDevice && !o.Ambiguous:
+					parked.Add(1)
+				default:
+					t.Errorf("got %+v", o)
+				}
+			}
+		})
+	}
+	both.Wait()
+	if got := delivered.Load(); got < 1 || got > 8 || got+parked.Load() != 40 {
+		t.Errorf("%d delivered, %d parked, want about 5 of 40", got, parked.Load())
+	}
+	if got := w.Control().Ledger.Counts().Accepted; got != int(delivered.Load())+1 {
+		t.Errorf("%d accepted, want the %d delivered and the first", got, delivered.Load())
 	}
 }
 
