@@ -51,7 +51,11 @@ func takeApps(tree map[string]any, platforms []push.Platform, mistakes *mistakes
 	for _, name := range sortedKeys(section) {
 		path := join("apps", name)
 		checkID(path, name, mistakes)
-		apps[name] = takeApp(takeSection(section, name, path, mistakes), path, platforms, mistakes)
+		rate := 0
+		if len(section) > 1 {
+			rate = sharedRate
+		}
+		apps[name] = takeApp(takeSection(section, name, path, mistakes), path, rate, platforms, mistakes)
 	}
 	if len(apps) == 0 {
 		mistakes.add("apps", "at least one app is needed")
@@ -59,9 +63,10 @@ func takeApps(tree map[string]any, platforms []push.Platform, mistakes *mistakes
 	return apps
 }
 
-func takeApp(section map[string]any, path string, platforms []push.Platform, mistakes *mistakes) App {
+// takeApp takes one app; rate is its rate where it names none.
+func takeApp(section map[string]any, path string, rate int, platforms []push.Platform, mistakes *mistakes) App {
 	app := App{
-		ForegroundSilences: SilencesDevice, ServiceWait: defaultServiceWait,
+		ForegroundSilences: SilencesDevice, Rate: rate, ServiceWait: defaultServiceWait,
 		Credentials: make(map[string]Credential), platforms: make(map[push.Platform]block),
 	}
 	for _, p := range platforms {
@@ -86,6 +91,10 @@ const (
 	defaultServiceWait = 10 * time.Second
 	maxServiceWait     = time.Hour // a fallback that comes later helps nobody
 	maxRate            = 1_000_000
+
+	// sharedRate is the rate of an app beside others: an eighth of what a process is built for, so that no app's flood
+	// stands before the others' messages.
+	sharedRate = 1000
 )
 
 // check notes what is out of its range; path is the app's.

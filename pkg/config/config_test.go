@@ -303,7 +303,11 @@ default_app: quiet
 apps:
   quiet: {privacy: true, foreground_silences: user, rate: 500, service_wait: 30s}
   plain:
+  free: {rate: 0}
 `)
+	if single := mustLoad(t, "apps: {demo: }"); single.Apps["demo"].Rate != 0 {
+		t.Errorf("a single app has the rate %d", single.Apps["demo"].Rate)
+	}
 	type policy struct {
 		Privacy     bool
 		Silences    Silences
@@ -316,7 +320,8 @@ apps:
 	}
 	want := map[string]policy{
 		"quiet": {true, SilencesUser, 500, 30 * time.Second},
-		"plain": {false, SilencesDevice, 0, 10 * time.Second},
+		"plain": {false, SilencesDevice, 1000, 10 * time.Second},
+		"free":  {false, SilencesDevice, 0, 10 * time.Second},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
