@@ -134,7 +134,7 @@ func parseAdmission(answer string) (Admission, error) {
 		}
 	}
 	if !ok {
-		return Admission{}, fmt.Errorf("registry: admit: an answer of %d bytes is malformed", len(answer))
+		return Admission{}, fmt.Errorf("registry: admit: an answer of %d bytes: %w", len(answer), ErrMalformed)
 	}
 	return a, nil
 }

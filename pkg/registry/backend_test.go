@@ -80,6 +80,8 @@ func TestConformance(t *testing.T) {
 		{"row 18: unknown zone", testRow18UnknownZone},
 		{"row 11: default sounds", testRow11DefaultSounds},
 		{"show", testDevices},
+		{"damaged user", testDamagedUser},
+		{"damaged settings", testDamagedSettings},
 		{"timeline", testTimeline},
 		{"rebuild", testRebuild},
 		{"recall", testRow24Recall},

@@ -153,7 +153,7 @@ func parseDecisions(answers []string) (decisions []Decision, err error) {
 // binding.
 func parseDecision(answer string) (Decision, error) {
 	malformed := func() (Decision, error) {
-		return Decision{}, fmt.Errorf("registry: decide: an answer of %d bytes is malformed", len(answer))
+		return Decision{}, fmt.Errorf("registry: decide: an answer of %d bytes: %w", len(answer), ErrMalformed)
 	}
 	if len(answer) < 2 {
 		return malformed()

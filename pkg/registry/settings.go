@@ -143,7 +143,7 @@ func bit(b bool) string {
 // parseSettingsState reads the packed general values and the options.
 func parseSettingsState(app, user, packed string) (*schemasv1.UserState, error) {
 	malformed := func() (*schemasv1.UserState, error) {
-		return nil, fmt.Errorf("registry: a user's settings of %d bytes are malformed", len(packed))
+		return nil, fmt.Errorf("registry: a user's settings of %d bytes: %w", len(packed), ErrMalformed)
 	}
 	general, options, _ := strings.Cut(packed, record)
 	f := strings.Split(general, unit)

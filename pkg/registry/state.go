@@ -81,7 +81,7 @@ func parseState(app, user, device, packed string) (State, error) {
 	ms, err := strconv.ParseInt(at, 10, 64)
 	binding, ok := parseBinding(rest)
 	if err != nil || !ok {
-		return State{}, fmt.Errorf("registry: a device's state of %d bytes is malformed", len(packed))
+		return State{}, fmt.Errorf("registry: a device's state of %d bytes: %w", len(packed), ErrMalformed)
 	}
 	return State{
 		App: app, User: user, Device: device,
@@ -157,7 +157,7 @@ func (r *Registry) Devices(ctx context.Context, app, user string) ([]Device, err
 func parseDevice(item string) (Device, error) {
 	f := strings.SplitN(item, unit, 8)
 	if len(f) < 8 || len(f[0]) != 2 {
-		return Device{}, fmt.Errorf("registry: devices: a device of %d bytes is malformed", len(item))
+		return Device{}, fmt.Errorf("registry: devices: a device of %d bytes: %w", len(item), ErrMalformed)
 	}
 	d := Device{
 		Device: f[1], Presence: reasonOf(f[0][:1]), Filter: reasonOf(f[0][1:]),
