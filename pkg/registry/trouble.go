@@ -2,8 +2,7 @@ package registry
 
 import (
 	"errors"
-	"slices"
-	"strings"
+	"regexp"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -12,25 +11,21 @@ import (
 // write.
 var ErrMalformed = errors.New("answer is malformed")
 
-// passing are the first words of a server's replies that say nothing about the request and are over in time: it loads,
-// fails over, has no memory, or does not know us.
-var passing = []string{
-	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY", "UNKILLABLE", "NOSCRIPT", "OOM",
-	"MISCONF", "NOREPLICAS", "NOAUTH", "WRONGPASS", "NOPERM", "max number of clients",
-}
+// lastingReply is what a server replies where the fault lies in what a key holds: it is of another kind, or holds no
+// number where there has to be one, or a script stopped over it. Redis names the script user_script, the embedded one by
+// its line alone. Before Redis 7 the word of a failed command stands in the middle, so the beginning does not tell. What
+// a command or the server says of itself in a script (killed, no memory, a key that moved) is not Lua's and matches not.
+var lastingReply = regexp.MustCompile(
+	`^(?:WRONGTYPE |ERR\b.*(?:WRONGTYPE |value is not (?:an integer|a valid float)|(?: user_script|\(new function\): ):\d+: [a-z]))`)
 
-// Lasting says whether an error of a Registry is about what one of the requests asked for, so that asking again brings
-// the same: a key of another kind, an answer that nobody can read. Everything else is worth waiting for. Which request it
-// was, asking for each alone shows.
+// Lasting says whether an error of a Registry is known to be about what one of the requests asked for, so that asking
+// again brings the same: a key of another kind, a script that fails over it, an answer that is missing or that nobody can
+// read. Everything else, above all what is not known here, is worth waiting for: a wait can be ended, a message that was
+// given up is lost. Which request it was, asking for each alone shows.
 func Lasting(err error) bool {
-	if errors.Is(err, ErrMalformed) {
+	if errors.Is(err, ErrMalformed) || errors.Is(err, redis.Nil) {
 		return true
 	}
 	var reply redis.Error
-	if !errors.As(err, &reply) {
-		return false
-	}
-	// A script's error carries the word of the command that failed in its middle before Redis 7.
-	text := reply.Error()
-	return !slices.ContainsFunc(passing, func(word string) bool { return strings.Contains(text, word+" ") })
+	return errors.As(err, &reply) && lastingReply.MatchString(reply.Error())
 }
