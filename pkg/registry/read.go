@@ -86,14 +86,16 @@ func (s *Sync) parse(item string) (counted time.Time, err error) {
 }
 
 // Acknowledge notes that devices' own services have taken messages: their first pushes are done, and their fallbacks are
-// not sent any more. It may be repeated. [ErrEmpty] where the marker is missing.
+// not sent any more, for as long as read receipts are remembered. It changes nothing for a device that has no such service:
+// what it acknowledges did not come by one. It may be repeated. [ErrEmpty] where the marker is missing.
 func (r *Registry) Acknowledge(ctx context.Context, receipts []Receipt) error {
 	calls := make([]*redis.StringCmd, len(receipts))
 	for i := range receipts {
 		q := &receipts[i]
 		tag := userTag(q.App, q.User)
 		first := message.NotificationID(q.App, q.MsgKey, q.User, q.Device, push.PurposeFirst)
-		calls[i] = r.scripts.acknowledge.call(ctx, []string{markKey(tag, first), r.markers.of(tag)}, r.opts.MarkTTL.Milliseconds())
+		calls[i] = r.scripts.acknowledge.call(ctx, []string{markKey(tag, first), r.markers.of(tag), userKey(tag)},
+			r.opts.ReceiptTTL.Milliseconds(), q.Device)
 	}
 	_, err := r.run(ctx, "acknowledge", calls)
 	return err

@@ -204,13 +204,22 @@ func testServiceChannel(t *testing.T, f *fixture) {
 	f.settle(filtered, MarkDone, push.ReasonExpired)
 	expect("its fallback is too", ask("11", "fcm", fallbackOf("10")), Filtered, push.ReasonExpired)
 
+	// Whoever has no service acknowledges nothing.
+	for _, device := range []string{"plain", "nowhere"} {
+		acknowledge(device)
+		expect("acknowledged without a service: "+device, ask(notificationID(f, key, "plain"), "fcm", on("plain")), Go, "")
+		if n := f.client.Exists(t.Context(), markKey(userTag(f.app, "bob"), notificationID(f, key, "nowhere"))).Val(); n != 0 {
+			t.Error("an unknown device's acknowledgement leaves a mark")
+		}
+	}
+
 	// The acknowledgement may be faster than the mark of the send.
 	soon := ask(notificationID(f, key, "handle"), "service", on("handle"))
 	f.admit(soon)
 	acknowledge("handle")
 	f.settle(soon, MarkRetry, push.ReasonTimeout)
 	expect("acknowledged before it was settled", soon, Done, "")
-	if life := f.client.PTTL(t.Context(), markKey(userTag(f.app, "bob"), soon.ID)).Val(); life < 119*time.Minute || life > 2*time.Hour {
+	if life := f.client.PTTL(t.Context(), markKey(userTag(f.app, "bob"), soon.ID)).Val(); life < 23*time.Hour || life > 24*time.Hour {
 		t.Errorf("an acknowledgement is kept for %s", life)
 	}
 }

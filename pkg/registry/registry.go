@@ -44,7 +44,7 @@ type Options struct {
 	ActivityLimit   time.Duration    // a device without any event for longer gets no push; default 168 h
 	ReplayWindow    time.Duration    // how long claims and done marks live; default 15 min
 	MarkTTL         time.Duration    // how long the marks of unfinished notifications live; above the longest retry delay; default 2 h
-	ReceiptTTL      time.Duration    // how long it is remembered that a user has read a message; default 24 h
+	ReceiptTTL      time.Duration    // how long it is remembered that a user has read a message, or a device's own service has taken it; default 24 h
 	TimelineTTL     time.Duration    // how long a message's timeline lives after its last entry; default 24 h
 	Logger          *zap.Logger      // default: none
 }

@@ -67,7 +67,7 @@ func newScripts() *scripts {
 
 		read:        load("read", device+badge),
 		sync:        load("sync", ""),
-		acknowledge: load("acknowledge", ""),
+		acknowledge: load("acknowledge", device),
 		shown:       load("shown", device+badge+claim),
 	}
 }

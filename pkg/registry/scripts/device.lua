@@ -45,6 +45,12 @@ local function verdict(now, activity, lease, packed, call)
   return code, rest, badge, from, to, platform, service == '+'
 end
 
+-- Whether the device's own service takes messages, with a fallback or without.
+local function served(packed)
+  local platform, service = select(11, string.match(packed, PRESENCE))
+  return platform == 'service' or service == '+'
+end
+
 -- The values from the version on, packed.
 local function bind(version, platform, service, credential, language, token, voip)
   if platform == 'service' then service = '' end -- it has nothing to fall back to
