@@ -1,6 +1,7 @@
 package fcm
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,21 +21,47 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// FCM's own error codes, google.firebase.fcm.v1.FcmError.
+// FCM's own error codes, google.firebase.fcm.v1.FcmError. UNSPECIFIED_ERROR says no more than the status.
 const (
 	codeInvalidArgument  = "INVALID_ARGUMENT"
 	codeUnregistered     = "UNREGISTERED"
 	codeSenderIDMismatch = "SENDER_ID_MISMATCH"
+	codeQuotaExceeded    = "QUOTA_EXCEEDED"
+	codeUnavailable      = "UNAVAILABLE"
+	codeInternal         = "INTERNAL"
 	codeThirdPartyAuth   = "THIRD_PARTY_AUTH_ERROR"
 )
+
+// statusOf is the status that each code comes with.
+func statusOf(code string) int {
+	switch code {
+	case codeInvalidArgument:
+		return http.StatusBadRequest
+	case codeUnregistered:
+		return http.StatusNotFound
+	case codeSenderIDMismatch:
+		return http.StatusForbidden
+	case codeQuotaExceeded:
+		return http.StatusTooManyRequests
+	case codeUnavailable:
+		return http.StatusServiceUnavailable
+	case codeInternal:
+		return http.StatusInternalServerError
+	case codeThirdPartyAuth:
+		return http.StatusUnauthorized
+	}
+	return 0
+}
 
 // result is what one request came to: an answer, or the error because of which there is none.
 type result struct {
 	status     int
 	code       string        // of the FcmError; "" = the answer has none
 	state      string        // Google's general word for the error, as PERMISSION_DENIED; "" = none
+	cause      string        // Google's particular word, as SERVICE_DISABLED; "" = none
 	field      string        // what the answer calls wrong in the message; "" = nothing
 	aboutToken bool          // the answer calls the registration token itself invalid
+	aboutSize  bool          // the answer calls the message too big
 	aboutQuota bool          // the quota that was exceeded is the device's, not the project's
 	retryAfter time.Duration // the answer's wish; 0 = none
 
@@ -50,26 +77,35 @@ func classify(r result) push.Outcome {
 	outcome := func(d push.Disposition, reason push.Reason, scope push.Scope) push.Outcome {
 		return push.Outcome{Disposition: d, Reason: reason, Scope: scope, Answer: r.answer(), RetryAfter: r.retryAfter, Err: r.problem()}
 	}
-	switch {
-	case r.status == http.StatusOK:
+	switch r.meaning() {
+	case http.StatusOK:
 		return push.Outcome{Disposition: push.Delivered, Answer: r.answer()}
-	case r.status == http.StatusBadRequest && r.aboutToken:
-		return outcome(push.DropToken, push.ReasonBadToken, push.ScopeDevice)
-	case r.status == http.StatusBadRequest:
+	case http.StatusBadRequest:
+		switch {
+		case r.aboutToken:
+			return outcome(push.DropToken, push.ReasonBadToken, push.ScopeDevice)
+		case r.aboutSize:
+			return outcome(push.Dead, push.ReasonTooLarge, push.ScopeDevice)
+		}
 		return outcome(push.Dead, push.ReasonPayloadRejected, push.ScopeDevice)
-	case r.status == http.StatusUnauthorized:
+	case http.StatusUnauthorized:
+		if r.code == codeThirdPartyAuth { // what the project lacks is for this kind of device alone
+			return outcome(push.Park, push.ReasonCredentialRefused, push.ScopeDevice)
+		}
 		return outcome(push.Park, push.ReasonCredentialRefused, push.ScopeCredential)
-	case r.status == http.StatusForbidden && r.code == codeSenderIDMismatch:
-		return outcome(push.DropToken, push.ReasonSenderMismatch, push.ScopeDevice)
-	case r.status == http.StatusForbidden:
+	case http.StatusForbidden:
+		if r.code == codeSenderIDMismatch {
+			return outcome(push.DropToken, push.ReasonSenderMismatch, push.ScopeDevice)
+		}
 		return outcome(push.Park, push.ReasonCredentialRefused, push.ScopeCredential)
-	case r.status == http.StatusNotFound && r.code == codeUnregistered:
-		return outcome(push.DropToken, push.ReasonUnregistered, push.ScopeDevice)
-	case r.status == http.StatusNotFound: // the project, not the device
-		return outcome(push.Park, push.ReasonCredentialRefused, push.ScopeCredential)
-	case r.status == http.StatusRequestEntityTooLarge:
+	case http.StatusNotFound:
+		if r.code == codeUnregistered {
+			return outcome(push.DropToken, push.ReasonUnregistered, push.ScopeDevice)
+		}
+		return outcome(push.Park, push.ReasonCredentialRefused, push.ScopeCredential) // the project, not the device
+	case http.StatusRequestEntityTooLarge:
 		return outcome(push.Dead, push.ReasonTooLarge, push.ScopeDevice)
-	case r.status == http.StatusTooManyRequests:
+	case http.StatusTooManyRequests:
 		if r.retryAfter == 0 {
 			r.retryAfter = throttlePause
 		}
@@ -78,8 +114,20 @@ func classify(r result) push.Outcome {
 		}
 		return outcome(push.Retry, push.ReasonProviderThrottled, push.ScopeCredential)
 	default: // 5xx, and what only something between FCM and us can have answered
-		return outcome(push.Retry, push.ReasonProviderUnavailable, push.ScopeProvider)
+		o := outcome(push.Retry, push.ReasonProviderUnavailable, push.ScopeProvider)
+		// Who answers so waited for somebody in vain who may have had the message.
+		o.Ambiguous = r.status == http.StatusGatewayTimeout
+		return o
 	}
+}
+
+// meaning is the status that the answer stands for. Where it is a client's error, FCM's own code is the more precise
+// word; a server's error is not one of ours, whatever else it says.
+func (r result) meaning() int {
+	if of := statusOf(r.code); of != 0 && r.status >= 400 && r.status < 500 {
+		return of
+	}
+	return r.status
 }
 
 func classifyFailure(r result) push.Outcome {
@@ -131,10 +179,15 @@ func answerText(status int, word string) string {
 }
 
 func (r result) problem() error {
-	if r.field == "" {
-		return nil
+	switch {
+	case r.field != "":
+		return errors.New("FCM refuses the field " + r.field)
+	case r.cause != "":
+		return errors.New("FCM says " + r.cause)
+	case r.code == codeThirdPartyAuth:
+		return errors.New("the project lacks a valid APNs key, or Web Push key, for this device")
 	}
-	return errors.New("FCM refuses the field " + r.field)
+	return nil
 }
 
 // What may be taken over from an answer: never free text, which can quote the message.
@@ -144,50 +197,73 @@ var (
 
 	// invalidToken is FCM's message where the token itself is at fault, and not, say, a token next to a topic.
 	invalidToken = regexp.MustCompile(`(?i)registration token is not (a )?valid|invalid registration`)
+	tooBig       = regexp.MustCompile(`(?i)message (is )?too (big|large)`)
+	// deviceQuota is what a quota's violation calls the one of a device. Its subject is the device, or the project.
+	deviceQuota = regexp.MustCompile(`(?i)^device\b|\bdevice message rate\b`)
 )
 
 // readAnswer takes from an answer other than 200 what classify needs. A body that is not FCM's leaves the status alone.
 func readAnswer(status int, header http.Header, body []byte, now time.Time) result {
 	r := result{status: status, retryAfter: retryAfter(header.Get("Retry-After"), now)}
 	var answer struct {
-		Error struct {
-			Status  string `json:"status"`
-			Message string `json:"message"`
-			Details []struct {
-				Type            string `json:"@type"`
-				ErrorCode       string `json:"errorCode"`
-				FieldViolations []struct {
-					Field string `json:"field"`
-				} `json:"fieldViolations"`
-				Violations []struct {
-					Subject     string `json:"subject"`
-					Description string `json:"description"`
-				} `json:"violations"`
-			} `json:"details"`
-		} `json:"error"`
+		Error answerError `json:"error"`
 	}
-	_ = json.Unmarshal(body, &answer) // what is not FCM's shape stays empty, and the status decides
+	// What is not FCM's shape stays empty, and the status decides.
+	_ = json.Unmarshal(bytes.TrimSuffix(bytes.TrimPrefix(bytes.TrimSpace(body), []byte("[")), []byte("]")), &answer)
 	r.state = only(errorWord, answer.Error.Status)
 	for _, detail := range answer.Error.Details {
-		switch strings.TrimPrefix(detail.Type, "type.googleapis.com/") {
-		case "google.firebase.fcm.v1.FcmError":
-			r.code = only(errorWord, detail.ErrorCode)
-		case "google.rpc.BadRequest":
-			for _, violation := range detail.FieldViolations {
-				r.field = only(fieldPath, violation.Field)
-				r.aboutToken = r.aboutToken || violation.Field == "message.token"
-			}
-		case "google.rpc.QuotaFailure":
-			for _, violation := range detail.Violations {
-				about := strings.ToLower(violation.Subject + " " + violation.Description)
-				r.aboutQuota = r.aboutQuota || strings.Contains(about, "device")
-			}
-		}
+		r.read(detail)
 	}
-	if r.code == codeInvalidArgument && invalidToken.MatchString(answer.Error.Message) {
-		r.aboutToken = true
+	if r.code == codeInvalidArgument {
+		r.aboutToken = r.aboutToken || invalidToken.MatchString(answer.Error.Message)
+		r.aboutSize = tooBig.MatchString(answer.Error.Message)
 	}
 	return r
+}
+
+// answerError is Google's shape of an error. Some of its servers put it into an array of one.
+type answerError struct {
+	Status  string         `json:"status"`
+	Message string         `json:"message"`
+	Details []answerDetail `json:"details"`
+}
+
+// answerDetail is one of several types, with the fields of all.
+type answerDetail struct {
+	Type            string `json:"@type"`
+	ErrorCode       string `json:"errorCode"`
+	Reason          string `json:"reason"`
+	RetryDelay      string `json:"retryDelay"`
+	FieldViolations []struct {
+		Field string `json:"field"`
+	} `json:"fieldViolations"`
+	Violations []struct {
+		Subject     string `json:"subject"`
+		Description string `json:"description"`
+	} `json:"violations"`
+}
+
+// read takes over what a detail says.
+func (r *result) read(detail answerDetail) {
+	switch strings.TrimPrefix(detail.Type, "type.googleapis.com/") {
+	case "google.firebase.fcm.v1.FcmError":
+		r.code = only(errorWord, detail.ErrorCode)
+	case "google.rpc.ErrorInfo":
+		r.cause = only(errorWord, detail.Reason)
+	case "google.rpc.RetryInfo":
+		if wait, err := time.ParseDuration(detail.RetryDelay); err == nil && r.retryAfter == 0 {
+			r.retryAfter = min(max(wait, 0), maxRetryAfter)
+		}
+	case "google.rpc.BadRequest":
+		for _, violation := range detail.FieldViolations {
+			r.field = only(fieldPath, violation.Field)
+			r.aboutToken = r.aboutToken || violation.Field == "message.token"
+		}
+	case "google.rpc.QuotaFailure":
+		for _, violation := range detail.Violations {
+			r.aboutQuota = r.aboutQuota || deviceQuota.MatchString(violation.Subject) || deviceQuota.MatchString(violation.Description)
+		}
+	}
 }
 
 func only(pattern *regexp.Regexp, text string) string {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ const (
 	// fetchAhead is how long before its end a token is replaced, so that no send waits for it; a token that lives
 	// shorter than five times that is replaced after four fifths of its life.
 	fetchAhead = 5 * time.Minute
+	// aheadJitter is the part of that time by which it comes sooner, at random: credentials and replicas that began
+	// together should not ask together.
+	aheadJitter = 0.5
 	// expiryMargin is when a token counts as ended: it has to live as long as the request takes to arrive.
 	expiryMargin = 10 * time.Second
 	// unknownLife is how long a token is used that came without an end.
@@ -177,7 +181,7 @@ func (t *tokens) settle(token *oauth2.Token, err error) {
 		}
 		t.failedTo = now.Add(pause)
 		if t.lives() {
-			t.schedule(pause)
+			t.schedule(jittered(pause))
 		}
 		return
 	}
@@ -186,7 +190,12 @@ func (t *tokens) settle(token *oauth2.Token, err error) {
 		t.expiry = now.Add(unknownLife)
 	}
 	life := t.expiry.Sub(now)
-	t.schedule(life - min(fetchAhead, life/5))
+	t.schedule(life - jittered(min(fetchAhead, life/5)))
+}
+
+// jittered is d and up to aheadJitter of it more.
+func jittered(d time.Duration) time.Duration {
+	return d + time.Duration(rand.Float64()*aheadJitter*float64(d))
 }
 
 // schedule sets when the token is replaced in the background. The lock is held.

@@ -94,6 +94,68 @@ func TestTokensAreReplacedAheadWithoutAnyoneWaiting(t *testing.T) {
 	})
 }
 
+// TestTokensOfManyAreNotReplacedTogether: a fleet that starts at one time spreads its later requests.
+func TestTokensOfManyAreNotReplacedTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const replicas = 50
+		var mu sync.Mutex
+		at := make(map[time.Duration]int) // requests by half minute
+		began := time.Now()
+		for range replicas {
+			k := newTokens(func(context.Context) (*oauth2.Token, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				at[time.Since(began).Truncate(30*time.Second)]++
+				return &oauth2.Token{AccessToken: "token", Expiry: time.Now().Add(time.Hour)}, nil
+			})
+			defer k.close()
+			wantToken(t, "token")(k.get(t.Context()))
+		}
+		time.Sleep(time.Hour - fetchAhead + time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		total := 0
+		for when, requests := range at {
+			if when == 0 {
+				continue
+			}
+			total += requests
+			if requests > replicas/2 {
+				t.Errorf("%d of %d requests in the half minute at %s", requests, replicas, when)
+			}
+		}
+		if total != replicas {
+			t.Errorf("%d tokens replaced in time, want %d", total, replicas)
+		}
+	})
+}
+
+// TestTokensAreTriedAgainWithoutAStampedeWhileOneLives: a refresh that fails blocks no send, and repeats itself.
+func TestTokensAreTriedAgainWithoutAStampedeWhileOneLives(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *mint, k *tokens) {
+		wantToken(t, "token-1")(k.get(t.Context()))
+		m.fail(&tokenError{answer: "503", err: errors.New("refused")})
+		time.Sleep(50 * time.Minute)
+		for range 9 * 60 * 10 { // ten sends a second until shortly before the end
+			before := time.Now()
+			wantToken(t, "token-1")(k.get(t.Context()))
+			if waited := time.Since(before); waited != 0 {
+				t.Fatalf("waited %s although a token lives", waited)
+			}
+			time.Sleep(time.Second / 10)
+		}
+		if got, most := m.requests(), 1+int(9*time.Minute/(failedPause+time.Second)); got < 10 || got > most {
+			t.Errorf("%d requests, want tries on end and at most %d", got, most)
+		}
+		m.fail(nil)
+		time.Sleep(5 * time.Second)
+		if token, err := k.get(t.Context()); token == "token-1" || err != nil {
+			t.Errorf("got %q, %v once the endpoint is back", token, err)
+		}
+	})
+}
+
 func TestTokensLiveOnWhileTheirEndpointIsDown(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *mint, k *tokens) {
 		wantToken(t, "token-1")(k.get(t.Context()))
