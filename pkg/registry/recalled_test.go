@@ -18,6 +18,7 @@ func notificationID(f *fixture, msgKey, device string) string {
 // "A recalled message withdraws what is queued."
 func testRow24RecalledWhileQueued(t *testing.T, f *fixture) {
 	f.phone()
+	f.apply(f.event(EventToken, 5, token("aa"), service(true))) // so that there is a fallback
 	const key = "group:team:1_2"
 	ref := MessageRef{App: f.app, Key: key, Origin: "im.messages/0/1"}
 	if _, err := f.Messages(t.Context(), []MessageRef{ref}); err != nil {
@@ -26,6 +27,7 @@ func testRow24RecalledWhileQueued(t *testing.T, f *fixture) {
 	about := func(purpose string) func(*AdmitRequest) {
 		return func(q *AdmitRequest) {
 			q.MsgKey, q.Message, q.Purpose, q.First = key, MessageRef{App: f.app, Key: key}, purpose, "first"
+			q.Version = 2
 		}
 	}
 	sent := f.request("first", about(push.PurposeFirst))
@@ -37,7 +39,7 @@ func testRow24RecalledWhileQueued(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	other := f.request("another message", func(q *AdmitRequest) {
-		q.MsgKey, q.Message = "group:team:3_4", MessageRef{App: f.app, Key: "group:team:3_4"}
+		q.MsgKey, q.Message, q.Version = "group:team:3_4", MessageRef{App: f.app, Key: "group:team:3_4"}, 2
 	})
 	for _, row := range []struct {
 		name string
@@ -203,6 +205,16 @@ func testServiceChannel(t *testing.T, f *fixture) {
 	f.admit(filtered)
 	f.settle(filtered, MarkDone, push.ReasonExpired)
 	expect("its fallback is too", ask("11", "fcm", fallbackOf("10")), Filtered, push.ReasonExpired)
+
+	// The service is turned off while the first push and its fallback are queued: one of them goes.
+	off := of("bob", "off")
+	f.apply(f.event(EventLogin, 0, token("cc"), fcm, service(true), off), f.event(EventBackground, 5, off))
+	expect("a service", ask("12", "service", on("off")), Go, "")
+	f.apply(f.event(EventToken, 6, token("cc"), fcm, service(false), off))
+	expect("none any more: the first goes to FCM", ask("13", "service", on("off")), Moved, "")
+	expect("there", ask("13", "fcm", on("off")), Go, "")
+	expect("and its fallback nowhere", ask("14", "fcm", on("off"), fallbackOf("13")), Filtered, push.ReasonSuperseded)
+	expect("a fallback before its first", ask("16", "fcm", on("off"), fallbackOf("15")), Filtered, push.ReasonSuperseded)
 
 	// Whoever has no service acknowledges nothing.
 	for _, device := range []string{"plain", "nowhere"} {

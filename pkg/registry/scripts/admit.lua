@@ -72,10 +72,9 @@ elseif push_off(general) then -- a correction makes no sound: quiet hours let it
 end
 
 local binding = string.sub(packed, rest)
-if platform ~= ARGV[11] and not (service and ARGV[11] == 'service') then
-  if purpose == 'fallback' and platform == 'service' then return filtered('s') end -- that is where the first push went
-  return 'M' .. binding
-end
+-- Without a service to fall back from the first push goes to the device's platform itself, or is all there is.
+if purpose == 'fallback' and not service then return filtered('s') end
+if platform ~= ARGV[11] and not (service and ARGV[11] == 'service') then return 'M' .. binding end
 
 mark('l', string.format('%d', now + tonumber(ARGV[8])), '', owner, ARGV[5])
 badge = visible(badge, kind)
