@@ -29,6 +29,7 @@ func testRow1VoIPTokenAndService(t *testing.T, f *fixture) {
 	}
 	fcm := func(e *DeviceEvent) { e.Platform = "fcm" }
 	own := func(e *DeviceEvent) { e.Platform = push.Platform("service") }
+	android := func(b *push.Binding) { b.Platform = "fcm" }
 	served := func(b *push.Binding) { b.Platform, b.Service = "fcm", true }
 	for i, step := range []struct {
 		name   string
@@ -44,10 +45,13 @@ func testRow1VoIPTokenAndService(t *testing.T, f *fixture) {
 		{"calls again", f.event(EventToken, 0, voip("xx")), binding(5, "bb", "xx"), push.ReasonForeground},
 		{"an empty token turns off both", f.event(EventToken, 0, token("")), binding(6, "", ""), push.ReasonNoToken},
 		{"calls and nothing else", f.event(EventToken, 0, token(""), voip("yy")), binding(7, "", "yy"), push.ReasonNoToken},
-		{"its own service, FCM for the rest", f.event(EventLogin, 0, token("cc"), voip(""), fcm, service(true)), binding(8, "cc", "", served), push.ReasonForeground},
-		{"which stays", f.event(EventLogin, 0, token("cc"), fcm), binding(8, "cc", "", served), push.ReasonForeground},
-		{"until it ends", f.event(EventToken, 0, token("cc"), fcm, service(false)), binding(9, "cc", "", func(b *push.Binding) { b.Platform = "fcm" }), push.ReasonForeground},
-		{"nothing but its own service", f.event(EventLogin, 0, token("h1"), own, service(true)), binding(10, "h1", "", func(b *push.Binding) { b.Platform = push.Platform("service") }), push.ReasonForeground},
+		{"another platform has no token of this one's calls", f.event(EventLogin, 0, token("cc"), fcm), binding(8, "cc", "", android), push.ReasonForeground},
+		{"unless it names one", f.event(EventToken, 0, token("dd"), voip("zz")), binding(9, "dd", "zz"), push.ReasonForeground},
+		{"a platform alone, in a token event", f.event(EventToken, 0, token("dd"), fcm), binding(10, "dd", "", android), push.ReasonForeground},
+		{"its own service, FCM for the rest", f.event(EventLogin, 0, token("cc"), fcm, service(true)), binding(11, "cc", "", served), push.ReasonForeground},
+		{"which stays", f.event(EventLogin, 0, token("cc"), fcm), binding(11, "cc", "", served), push.ReasonForeground},
+		{"until it ends", f.event(EventToken, 0, token("cc"), fcm, service(false)), binding(12, "cc", "", android), push.ReasonForeground},
+		{"nothing but its own service", f.event(EventLogin, 0, token("h1"), own, service(true)), binding(13, "h1", "", func(b *push.Binding) { b.Platform = push.Platform("service") }), push.ReasonForeground},
 	} {
 		step.event.EventTime = at(float64(i))
 		f.now = at(float64(i))

@@ -47,6 +47,7 @@ elseif action ~= '' and (bound == '' or at >= tonumber(bound)) then
     redis.call('DEL', KEYS[3])
   else
     if action == 'login' or state == '' then state = 'i' end
+    local moved = ARGV[7] ~= '' and platform ~= '' and ARGV[7] ~= platform
     if ARGV[7] ~= '' then platform = ARGV[7] end
     if ARGV[8] ~= '\31' then service = ARGV[8] == '1' and '+' or '' end
     if ARGV[9] ~= '\31' then credential = ARGV[9] end
@@ -54,8 +55,8 @@ elseif action ~= '' and (bound == '' or at >= tonumber(bound)) then
     if ARGV[11] ~= '\31' then token, tokened = ARGV[11], ARGV[2] end
     if ARGV[12] ~= '\31' then
       voip, voiped = ARGV[12], ARGV[2]
-    elseif ARGV[11] == '' then
-      voip = '' -- push is off for calls too
+    elseif ARGV[11] == '' or moved then
+      voip = '' -- push is off for calls too, or the token is of the platform that the device left
     end
   end
 end
