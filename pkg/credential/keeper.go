@@ -17,7 +17,7 @@ var errClosed = errors.New("credential: closed")
 type Config[T any] struct {
 	Path   string // of the configuration key that names the source: errors begin with it
 	Source Source
-	// Parse checks what the source holds, everything but its use with what is in use.
+	// Parse checks what the source holds, everything but its use with what is in use. It may be called concurrently.
 	Parse func(Material) (T, error)
 	// Succeeds says why a good credential may not take the place of the one in use; nil = nothing is against it.
 	Succeeds func(old, next T) error
@@ -27,7 +27,7 @@ type Config[T any] struct {
 }
 
 // Keeper keeps one credential in use, and its sender. Nothing is read before it is asked for something. Safe for
-// concurrent use; functions of its configuration are called one at a time.
+// concurrent use.
 type Keeper[T any] struct {
 	cfg Config[T]
 
@@ -60,7 +60,8 @@ func (k *Keeper[T]) Sender() (push.Sender, error) {
 	}
 	if !k.held {
 		material, err := k.cfg.Source.Read()
-		if k.judge(material, err); k.problem != nil {
+		next, err := k.parse(material, err)
+		if k.adopt(material, next, err); k.problem != nil {
 			return nil, k.named(k.problem)
 		}
 	}
@@ -86,26 +87,37 @@ func (k *Keeper[T]) named(err error) error {
 }
 
 // Refresh looks at the source again, and takes over what has changed there and is good. A change is judged when two
-// looks have seen the same: the first may have come while the files were being written.
+// looks have seen the same: the first may have come while the files were being written. One goroutine calls it.
 func (k *Keeper[T]) Refresh() {
 	material, err := k.cfg.Source.Read()
-	now := digestOf(material, err)
+	if !k.changed(digestOf(material, err)) {
+		return
+	}
+	// A p12 with a strong password takes its time, and nobody's send is to wait for it.
+	next, err := k.parse(material, err)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.adopt(material, next, err)
+}
+
+// changed notes a look, and says whether what it saw is to be judged.
+func (k *Keeper[T]) changed(now digest) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	settled := k.seen == now || !k.held
 	k.seen = now
-	switch {
-	case k.closed:
-	case k.held && k.inUse == now:
+	if k.held && k.inUse == now {
 		k.problem = nil
-	case settled:
-		k.judge(material, err)
+		return false
 	}
+	return settled && !k.closed
 }
 
-// judge puts into use what was read, or notes why not. The lock is held.
-func (k *Keeper[T]) judge(material Material, failed error) {
-	next, err := k.parse(material, failed)
+// adopt puts into use what was read and parsed, or notes why not. The lock is held.
+func (k *Keeper[T]) adopt(material Material, next T, err error) {
+	if k.closed {
+		return
+	}
 	if err == nil && k.held && k.cfg.Succeeds != nil {
 		err = k.cfg.Succeeds(k.current, next)
 	}
@@ -120,6 +132,7 @@ func (k *Keeper[T]) judge(material Material, failed error) {
 	}
 }
 
+// parse takes what [Source.Read] returned.
 func (k *Keeper[T]) parse(material Material, failed error) (T, error) {
 	if failed != nil {
 		var none T

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,12 +97,11 @@ func TestEachChangeOfACredentialIsSaidOnce(t *testing.T) {
 func TestCredentialsAreLookedAtAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
+		var looks atomic.Int64
 		metrics := telemetry.NewMetrics()
 		w := newCredentialWatch(keeperFunc(func() push.CredentialState {
-			looks++
 			s := push.CredentialState{App: "demo", Name: "ios", Platform: "apns", Fingerprint: "a", Expires: time.Now().Add(48 * time.Hour)}
-			if looks > 2 {
+			if looks.Add(1) > 2 {
 				s.Fingerprint = "b"
 			}
 			return s
@@ -109,14 +109,14 @@ func TestCredentialsAreLookedAtAgainAndAgain(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		go w.run(ctx)
 		synctest.Wait()
-		if looks != 1 {
-			t.Errorf("looked %d times at the start", looks)
+		if looks.Load() != 1 {
+			t.Errorf("looked %d times at the start", looks.Load())
 		}
 		time.Sleep(2*credentialPeriod + time.Millisecond) // of the bubble's clock
 		stop()
 		synctest.Wait()
-		if looks != 3 {
-			t.Errorf("looked %d times, want 3", looks)
+		if looks.Load() != 3 {
+			t.Errorf("looked %d times, want 3", looks.Load())
 		}
 		served := httptest.NewRecorder()
 		metrics.Handler().ServeHTTP(served, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
