@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,12 +36,28 @@ var token = strings.Repeat("ab", 32)
 // simulator is a running server and a client for it, with a clock that stands at now.
 type simulator struct {
 	*apnstest.Server
-	client  *http.Client
-	private *ecdsa.PrivateKey
-	now     time.Time
+	client    *http.Client
+	private   *ecdsa.PrivateKey
+	authority *pushtest.Authority
+
+	mu  sync.Mutex
+	now time.Time // written by pass alone
 }
 
-func start(t *testing.T) *simulator {
+// pass moves the clock.
+func (s *simulator) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func (s *simulator) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func start(t *testing.T, options ...func(*apnstest.Config)) *simulator {
 	t.Helper()
 	authority, err := pushtest.NewAuthority()
 	if err != nil {
@@ -59,10 +76,12 @@ func start(t *testing.T) *simulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &simulator{now: time.Unix(1790000000, 0), private: private.(*ecdsa.PrivateKey)}
-	s.Server, err = apnstest.Start(apnstest.Config{
-		Certificate: certificate, Keys: []apnstest.Key{key}, Now: func() time.Time { return s.now },
-	})
+	s := &simulator{now: time.Unix(1790000000, 0), private: private.(*ecdsa.PrivateKey), authority: authority}
+	cfg := apnstest.Config{Certificate: certificate, Keys: []apnstest.Key{key}, ClientCAs: authority.Pool(), Now: s.clock}
+	for _, option := range options {
+		option(&cfg)
+	}
+	s.Server, err = apnstest.Start(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,9 @@ func (c *Client) SendFields(pairs []string, body string) uint32 {
 }
 
 // Ping asks for an answer.
-func (c *Client) Ping() { c.frame(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }) }
+func (c *Client) Ping() {
+	c.frame(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
+}
 
 // Ack acknowledges settings.
 func (c *Client) Ack() { c.frame(func(f *http2.Framer) error { return f.WriteSettingsAck() }) }
@@ -159,6 +161,16 @@ func (c *Client) Next() Event {
 	case <-time.After(patience):
 		c.t.Fatal("the server sends nothing")
 		return Event{}
+	}
+}
+
+// Within is the server's next frame, where it comes in time.
+func (c *Client) Within(d time.Duration) (Event, bool) {
+	select {
+	case e := <-c.events:
+		return e, true
+	case <-time.After(d):
+		return Event{}, false
 	}
 }
 
@@ -198,12 +210,8 @@ func (c *Client) Status() (string, uint32) {
 
 // Quiet says whether the server sends nothing for a while.
 func (c *Client) Quiet(d time.Duration) bool {
-	select {
-	case <-c.events:
-		return false
-	case <-time.After(d):
-		return true
-	}
+	_, spoke := c.Within(d)
+	return !spoke
 }
 
 func (c *Client) read(holdAck bool) {
