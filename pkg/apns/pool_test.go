@@ -67,6 +67,34 @@ func TestAThousandCallersAtAColdStartOpenFewConnections(t *testing.T) {
 	}
 }
 
+func TestANewConnectionCarriesOneRequestUntilItsAnswer(t *testing.T) {
+	t.Parallel()
+	f := start(t, options{}).paced(t, platformConfig{Connections: 2, Concurrency: 10}, func(*timing) {})
+	p := f.pool()
+	first, err := p.acquire(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := p.try(); c != nil || err != nil {
+		t.Errorf("before the answer: got %v, %v, want to wait", c, err)
+	}
+	p.release(first, nil, true)
+	for range 50 {
+		if c, err := p.try(); c != first || err != nil {
+			t.Fatalf("after the answer: got %v, %v, want the connection", c, err)
+		}
+	}
+}
+
+func TestTheNextConnectionWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	f := start(t, options{}).paced(t, platformConfig{Connections: 3, Concurrency: 600}, func(pace *timing) { pace.grow = time.Hour })
+	f.send(t, soon(t), numbered(3000)...)
+	if got := f.Control().Traffic.Counts().Connections; got != 1 {
+		t.Errorf("got %d connections within the time between two, want 1", got)
+	}
+}
+
 func TestConnectionsFollowTheLoad(t *testing.T) {
 	t.Parallel()
 	f := start(t, options{simulator: apnstest.Config{Latency: 20 * time.Millisecond}}).
