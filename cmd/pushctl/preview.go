@@ -52,6 +52,7 @@ func (p *program) preview() *cobra.Command {
 			question := route.Preview{
 				Message: message, Events: events, Now: at, DefaultApp: cfg.DefaultApp, Drivers: drivers,
 				Apps: fleet.Policies(cfg), MaxAge: cfg.Kafka.MaxAge, Registry: fleet.RegistryOptions(cfg),
+				Say: func(problem string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), problem) },
 			}
 			return question.Run(cmd.Context(), p.stdout)
 		},

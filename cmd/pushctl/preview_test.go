@@ -31,8 +31,6 @@ func TestPreview(t *testing.T) {
 		"the iPhone":   {message, iphone, []string{iphoneLine}},
 		"both phones":  {message, iphone + pixel, []string{iphoneLine, pixelLine}},
 		"no recipient": {strings.Replace(message, `"To_Account":"bob"`, `"To_Account":"alice"`, 1), iphone, nil},
-		"dead": {strings.Replace(message, `"App":"demo"`, `"App":"other"`, 1), iphone,
-			[]string{`{"msg_key":"c2c:alice:101_900001_1790000000","decision":"dead","reason":"unknown_app"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +50,18 @@ func TestPreview(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPreviewOfADeadMessage: stdout has the reason alone, and stderr what is wrong.
+func TestPreviewOfADeadMessage(t *testing.T) {
+	t.Parallel()
+	b := &bench{t: t, dir: t.TempDir()}
+	message := b.file("m.json", strings.Replace(message, `"App":"demo"`, `"App":"other"`, 1))
+	a := execute(t, "", "--config", b.file("pushfleet.yaml", apps), "preview", "--message", message, "--devices", b.file("d.jsonl", iphone), "--now", "1790000000")
+	const want = `{"msg_key":"c2c:alice:101_900001_1790000000","decision":"dead","reason":"unknown_app"}`
+	if a.code != 0 || strings.TrimSpace(a.stdout) != want || a.stderr != "App: is not configured\n" {
+		t.Errorf("exit %d, stdout %s, stderr %s", a.code, a.stdout, a.stderr)
 	}
 }
 

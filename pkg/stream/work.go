@@ -27,7 +27,7 @@ const (
 type Meta struct {
 	ID          string
 	Lane        push.Lane
-	Attempt     int       // attempts charged so far
+	Attempt     int       // number of the attempt that comes next, from 1; attempts that cost nothing do not raise it
 	NotBefore   time.Time // not to be sent before; zero = now. In milliseconds
 	FirstSeen   time.Time // when route wrote it first. In milliseconds
 	Reason      push.Reason

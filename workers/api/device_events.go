@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
@@ -27,13 +28,23 @@ func (s *Server) postDeviceEvents(w http.ResponseWriter, r *http.Request) *probl
 	if p := s.publish(r.Context(), messages); p != nil {
 		return p
 	}
-	ctx, cancel := s.registryContext(r)
-	defer cancel()
-	if _, err := s.opts.Registry.Apply(ctx, events); err != nil {
-		return notYetApplied(err)
+	for chunk := range slices.Chunk(events, applyChunk) {
+		if err := s.apply(r, chunk); err != nil {
+			return notYetApplied(err)
+		}
 	}
 	answerJSON(w, http.StatusAccepted, accepted{Accepted: len(records)})
 	return nil
+}
+
+// applyChunk bounds the events of one call to the registry, each of which has its whole time-out.
+const applyChunk = 500
+
+func (s *Server) apply(r *http.Request, events []registry.DeviceEvent) error {
+	ctx, cancel := s.registryContext(r)
+	defer cancel()
+	_, err := s.opts.Registry.Apply(ctx, events)
+	return err
 }
 
 func (s *Server) parseDeviceEvent(value []byte) (registry.DeviceEvent, *problem) {

@@ -39,7 +39,7 @@ type device struct {
 
 func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *problem {
 	app, user := r.PathValue("app"), r.PathValue("user")
-	if p := s.unknownApp(app); p != nil {
+	if p := s.unknownUser(app, user); p != nil {
 		return p
 	}
 	ctx, cancel := s.registryContext(r)
@@ -114,6 +114,19 @@ func (s *Server) unknownApp(app string) *problem {
 	p := problemf(http.StatusNotFound, "the configuration has no such app")
 	p.Field, p.Reason = "app", push.ReasonUnknownApp
 	return p
+}
+
+// unknownUser refuses an app that is not configured, and what can be the id of no user.
+func (s *Server) unknownUser(app, user string) *problem {
+	if p := s.unknownApp(app); p != nil {
+		return p
+	}
+	if err := registry.CheckID(user); err != nil {
+		p := problemf(http.StatusBadRequest, "user: %v", err)
+		p.Field = "user"
+		return p
+	}
+	return nil
 }
 
 // instant is nil for a time that is not known.

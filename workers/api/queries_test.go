@@ -74,6 +74,13 @@ func TestQueriesThatCannotBeAnswered(t *testing.T) {
 		}
 	}
 	b.registry.err = errors.New("dial tcp: refused")
+	for _, id := range []string{"%00", "%FF", strings.Repeat("a", 129)} {
+		for _, what := range []string{"/devices", "/settings"} {
+			if w := newBench(t, nil).do("GET", "/v1/apps/demo/users/"+id+what, "", ""); w.Code != 400 {
+				t.Errorf("%s of the user %.10s: %d", what, id, w.Code)
+			}
+		}
+	}
 	for _, path := range []string{"/v1/apps/demo/users/bob/devices", "/v1/apps/demo/users/bob/settings", "/v1/apps/demo/messages/x/timeline"} {
 		problemOf(t, b.do("GET", path, "", ""), 503)
 	}

@@ -38,7 +38,7 @@ type quietOnce struct {
 
 func (s *Server) getSettings(w http.ResponseWriter, r *http.Request) *problem {
 	app, user := r.PathValue("app"), r.PathValue("user")
-	if p := s.unknownApp(app); p != nil {
+	if p := s.unknownUser(app, user); p != nil {
 		return p
 	}
 	ctx, cancel := s.registryContext(r)

@@ -82,8 +82,9 @@ func newWorld(t *testing.T, way string) *world {
 	}).Server
 	w.role = devicesrole.New(devicesrole.Config{
 		Topics: stream.Topics{Prefix: "p."}, Apps: map[string]bool{"demo": true}, RetryDelay: 10 * time.Second, Now: clock,
-		Platforms:  map[push.Platform]bool{"apns": true, "fcm": true, "service": true},
-		CheckToken: func(push.Platform, string) error { return nil },
+		Platforms:       map[push.Platform]bool{"apns": true, "fcm": true, "service": true},
+		CheckToken:      func(push.Platform, string) error { return nil },
+		KnownCredential: func(string, push.Platform, string) bool { return true },
 	}, w.Registry, publisherFunc(func(_ context.Context, m stream.Message, done func(error)) {
 		w.written = append(w.written, m.Topic+" "+string(m.Key))
 		done(nil)

@@ -54,6 +54,8 @@ type Config struct {
 	Platforms map[push.Platform]bool
 	// CheckToken says what is wrong with a token of a platform, without quoting it.
 	CheckToken func(p push.Platform, token string) error
+	// KnownCredential says whether an app has a credential of that name on that platform.
+	KnownCredential func(app string, p push.Platform, name string) bool
 	// RetryDelay is the first of the retry delays: the topic in which corrections of badges wait.
 	RetryDelay time.Duration
 	Now        func() time.Time

@@ -38,6 +38,8 @@ func TestWhatFollowsFromEachRecord(t *testing.T) {
 		"VoIP token of no device":    {a.event("demo", "bob", "token", 1790000000000, `,"Platform":"apns","Token":"ab","VoIPToken":"x"`), dead("im.devices", "demo|bob", "invalid_message")},
 		"platform of another fleet":  {a.event("demo", "bob", "login", 1790000000000, `,"Platform":"pager","Token":"ab"`), dead("im.devices", "demo|bob", "invalid_message")},
 		"event of an unknown app":    {a.login("other", "bob", "abcd"), dead("im.devices", "other|bob", "unknown_app")},
+		"unknown credential":         {a.event("demo", "bob", "login", 1790000000000, `,"Platform":"apns","Token":"ab","Credential":"nope"`), dead("im.devices", "demo|bob", "unknown_credential")},
+		"known credential":           {a.event("demo", "bob", "login", 1790000000000, `,"Platform":"apns","Token":"ab","Credential":"ios"`), []string{"push.registry demo|bob|phone on demo|bob"}},
 		"settings of nothing":        {a.event("demo", "bob", "settings", 1790000000000, ``), dead("im.devices", "demo|bob", "invalid_message")},
 		"joined":                     {a.record("im.groups", "demo|team|bob", member), nil},
 		"joined at the record":       {a.record("im.groups", "demo|team|bob", `{"App":"demo","Group":"team","User":"bob"}`), nil},

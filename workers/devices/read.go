@@ -15,8 +15,11 @@ import (
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
-// ErrUnknownApp refuses a record of an app that is not configured.
-var ErrUnknownApp = errors.New("app is not configured")
+// Refusals of what the configuration does not know.
+var (
+	ErrUnknownApp        = errors.New("app is not configured")
+	ErrUnknownCredential = errors.New("credential is not one of the app's on this platform")
+)
 
 func readEvent(rec *stream.Record, cfg Config) (registry.DeviceEvent, error) {
 	return Read(rec.Value, cfg)
@@ -44,6 +47,9 @@ func Read(value []byte, cfg Config) (registry.DeviceEvent, error) {
 		if err := cfg.CheckToken(event.Platform, *token); err != nil {
 			return event, err
 		}
+	}
+	if event.Credential != nil && !cfg.KnownCredential(event.App, event.Platform, *event.Credential) {
+		return event, ErrUnknownCredential
 	}
 	return event, nil
 }
@@ -95,8 +101,11 @@ func ReadReceipt(rec *stream.Record, cfg Config) (registry.Receipt, error) {
 
 func (d *Devices) dead(ctx context.Context, j job, cause error) {
 	reason := push.ReasonInvalidMessage
-	if errors.Is(cause, ErrUnknownApp) {
+	switch {
+	case errors.Is(cause, ErrUnknownApp):
 		reason = push.ReasonUnknownApp
+	case errors.Is(cause, ErrUnknownCredential):
+		reason = push.ReasonUnknownCredential
 	}
 	rec, now := j.rec, d.cfg.Now()
 	d.log.Warn("record to the dead topic", zap.String("reason", string(reason)), zap.Error(cause),

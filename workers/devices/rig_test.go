@@ -121,7 +121,8 @@ func config() Config {
 				return fmt.Errorf("token: not hexadecimal")
 			}
 			return nil
-		}}
+		},
+		KnownCredential: func(_ string, _ push.Platform, name string) bool { return name != "nope" }}
 }
 
 func newDevices(reg Registry, k *kafka) *Devices { return New(config(), reg, k, k, zap.NewNop()) }

@@ -118,7 +118,7 @@ func (f *fleet) waitingRoom(p push.Platform, name, topic string, delay time.Dura
 }
 
 func (f *fleet) devices() error {
-	cfg := devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken,
+	cfg := devices.Config{Topics: f.topics, Apps: Apps(f.cfg), Platforms: f.served(), CheckToken: f.CheckToken, KnownCredential: f.knownCredential,
 		RetryDelay: f.cfg.Retry.Delays[0], Now: time.Now}
 	rebuilder := devices.NewRebuilder(f.reg, f.cluster, cfg, f.owner, f.log.Named("rebuild"))
 	f.workers = append(f.workers, rebuilder.Run)

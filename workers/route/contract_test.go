@@ -229,7 +229,7 @@ func (e example) preview(t *testing.T, s *server) []map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	question := route.Preview{Message: []byte(e.message), Events: strings.NewReader(strings.Join(e.events, "\n")), Now: now,
+	question := route.Preview{Say: func(string) {}, Message: []byte(e.message), Events: strings.NewReader(strings.Join(e.events, "\n")), Now: now,
 		DefaultApp: cfg.DefaultApp, Drivers: drivers, Apps: fleet.Policies(cfg), MaxAge: cfg.Kafka.MaxAge, Registry: fleet.RegistryOptions(cfg)}
 	var out bytes.Buffer
 	if err := s.run(t, question, &out); err != nil {
@@ -263,7 +263,6 @@ func (e example) lines(t *testing.T, texts []string) []map[string]any {
 		if _, quoted := line["body"].(string); raw.Body != nil && !quoted {
 			line["body"] = string(raw.Body)
 		}
-		delete(line, "problem")
 		lines = append(lines, line)
 	}
 	return lines

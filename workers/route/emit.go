@@ -13,7 +13,7 @@ import (
 // emit hands on what was decided for one recipient.
 func (r *Route) emit(ctx context.Context, j *job, user string, d registry.Decision) {
 	if d.Status == registry.Duplicate {
-		r.record(ctx, j, r.event(j.msg, j.msg.Key, user, "filter", push.ReasonDuplicate))
+		r.record(ctx, j, r.event(j.msg, j.key(d), user, "filter", push.ReasonDuplicate))
 		return
 	}
 	key := j.key(d)

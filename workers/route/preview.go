@@ -29,6 +29,7 @@ type Preview struct {
 	Drivers    map[push.Platform]push.Driver
 	Apps       map[string]Policy
 	MaxAge     time.Duration
+	Say        func(problem string) // what is wrong with a message that is dead: the answer has only its reason
 	Registry   registry.Options // lease and limits; Now is replaced by the question's
 
 	servers []string // Redis to ask in place of a private one, as registry.Config.Addrs; for tests
@@ -43,7 +44,6 @@ type previewLine struct {
 	Platform push.Platform     `json:"platform,omitempty"`
 	Decision string            `json:"decision"`
 	Reason   push.Reason       `json:"reason"`
-	Problem  string            `json:"problem,omitempty"`
 	Headers  map[string]string `json:"headers,omitempty"`
 	Body     json.RawMessage   `json:"body,omitempty"`
 }
@@ -159,7 +159,9 @@ func (p Preview) lines(ctx context.Context, reg *registry.Registry, users []appU
 	}
 	if err != nil {
 		line := previewLine{Decision: push.Dead.String()}
-		line.Reason, line.Problem = describe(err)
+		var problem string
+		line.Reason, problem = describe(err)
+		p.Say(problem)
 		if msg != nil {
 			line.MsgKey = msg.Key
 		}
