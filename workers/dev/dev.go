@@ -132,13 +132,14 @@ func (r Ready) write(out io.Writer, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(out, `pushfleet is ready. In another terminal:
 
-  pushctl --config %[1]s device set bob bob-iphone --platform apns --credential demo-ios --token %[2]s
-  pushctl --config %[1]s device presence bob bob-iphone background --unread 4
-  pushctl --config %[1]s send --from alice --nick Alice --to bob --text hello
+  %[8]s --config %[1]s device set bob bob-iphone --platform apns --credential demo-ios --token %[2]s
+  %[8]s --config %[1]s device presence bob bob-iphone background --unread 4
+  %[8]s --config %[1]s send --from alice --nick Alice --to bob --text hello
   curl %[3]s/ledger        # what the phones got
 
 Kafka %[4]s, Redis %[5]s, API %[6]s. Everything is kept in %[7]s.
-`, r.Config, exampleToken, r.Admin, r.Kafka, r.Redis, r.API, r.DataDir)
+`, r.Config, exampleToken, r.Admin, r.Kafka, r.Redis, r.API, r.DataDir,
+		filepath.Join(filepath.Dir(os.Args[0]), "pushctl")) // beside this program, however it was called
 	return err
 }
 
