@@ -39,6 +39,14 @@ type callKey struct{}
 type courier struct {
 	base http.RoundTripper
 	now  func() time.Time
+
+	authorized atomic.Pointer[authorized] // the last header
+}
+
+// authorized is a header that nobody changes any more.
+type authorized struct {
+	token  string
+	header http.Header
 }
 
 // handled is the status that the SDK sees for every failure: one that it does not repeat.
@@ -62,7 +70,7 @@ func (c *courier) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		StatusCode:    status,
 		ProtoMajor:    2,
-		Header:        http.Header{"Content-Type": {"application/json"}},
+		Header:        http.Header{},
 		Body:          io.NopCloser(bytes.NewReader(answer)),
 		ContentLength: int64(len(answer)),
 		Request:       r,
@@ -74,8 +82,7 @@ func (c *courier) exchange(r *http.Request, sent *call) []byte {
 	ctx := r.Context()
 	body := &upload{content: sent.body}
 	out := *r
-	out.Header = maps.Clone(r.Header)
-	out.Header["Authorization"] = []string{"Bearer " + sent.token}
+	out.Header = c.header(sent.token, r.Header)
 	out.ContentLength = int64(len(sent.body))
 	out.Body = body.reader()
 	out.GetBody = body.again
@@ -104,6 +111,17 @@ func (c *courier) exchange(r *http.Request, sent *call) []byte {
 	}
 	sent.result = result{status: http.StatusOK}
 	return answer
+}
+
+// header is the SDK's header, always the same, with an access token.
+func (c *courier) header(token string, of http.Header) http.Header {
+	known := c.authorized.Load()
+	if known == nil || known.token != token {
+		known = &authorized{token: token, header: maps.Clone(of)}
+		known.header["Authorization"] = []string{"Bearer " + token}
+		c.authorized.Store(known)
+	}
+	return known.header
 }
 
 // upload hands the body to the transport and knows whether it took any of it: before, nothing of the message can have

@@ -35,6 +35,7 @@ type Driver struct {
 	ctx     context.Context // ends with the driver, and with it every send
 	stop    context.CancelFunc
 	sending sync.WaitGroup
+	crew    *crew // that sends
 
 	keepers map[string]map[string]*credential.Keeper[*credential.ServiceAccount] // by app and credential
 
@@ -55,6 +56,7 @@ func Open(s push.Settings) (push.Driver, error) {
 		keepers: make(map[string]map[string]*credential.Keeper[*credential.ServiceAccount]),
 	}
 	d.ctx, d.stop = context.WithCancel(context.Background())
+	d.crew = newCrew(d.ctx)
 	for app, settings := range read.apps {
 		d.keepers[app] = make(map[string]*credential.Keeper[*credential.ServiceAccount])
 		for name, cfg := range settings.credentials {
@@ -154,6 +156,7 @@ func (d *Driver) Close() error {
 	d.stop()
 	d.mu.Unlock()
 	d.sending.Wait()
+	d.crew.all.Wait()
 	for _, app := range d.keepers {
 		for _, keeper := range app {
 			keeper.Close()

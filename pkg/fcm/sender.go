@@ -66,7 +66,9 @@ func (s *sender) Send(ctx context.Context, batch []*push.Notification, report fu
 			}
 			return
 		}
-		running.Go(func() {
+		running.Add(1)
+		s.driver.crew.run(func() {
+			defer running.Done()
 			outcome := s.deliver(ctx, n)
 			<-s.slots
 			report(i, outcome)

@@ -20,7 +20,7 @@ const (
 	// A connection without traffic for pingAfter is asked whether it lives, and given up pingLimit later.
 	pingAfter = 15 * time.Second
 	pingLimit = 10 * time.Second
-	// writeLimit gives up a connection that takes no bytes.
+	// writeLimit gives up a connection that does not take what waits for it.
 	writeLimit = 10 * time.Second
 	// idleLimit closes connections that a burst opened.
 	idleLimit = 5 * time.Minute
@@ -30,6 +30,8 @@ const (
 // only where the streams of those it has are taken; net/http's own would open one for each of the first requests.
 type transport struct {
 	*http2.Transport
+
+	writers sync.WaitGroup // of its connections
 
 	mu     sync.Mutex
 	open   map[*connection]struct{}
@@ -53,7 +55,6 @@ func newTransport(caFile string) (*transport, error) {
 		DisableCompression: true, // answers are too small for it
 		ReadIdleTimeout:    pingAfter,
 		PingTimeout:        pingLimit,
-		WriteByteTimeout:   writeLimit,
 		IdleConnTimeout:    idleLimit,
 		MaxHeaderListSize:  64 << 10,
 	}
@@ -81,17 +82,18 @@ func (t *transport) dial(ctx context.Context, network, addr string, config *tls.
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %v", addr, err) //nolint:errorlint // callers tell a failed dial by its own type, not by what is inside
 	}
-	conn := &connection{Conn: opened.(*tls.Conn), transport: t}
-	if protocol := conn.ConnectionState().NegotiatedProtocol; protocol != http2.NextProtoTLS {
-		_ = conn.Conn.Close()
+	secure := opened.(*tls.Conn)
+	if protocol := secure.ConnectionState().NegotiatedProtocol; protocol != http2.NextProtoTLS {
+		_ = secure.Close()
 		return nil, fmt.Errorf("dial %s: the server speaks %q, not HTTP/2", addr, protocol)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		_ = conn.Conn.Close()
+		_ = secure.Close()
 		return nil, errClosed
 	}
+	conn := newConnection(secure, t)
 	t.open[conn] = struct{}{}
 	return conn, nil
 }
@@ -107,20 +109,7 @@ func (t *transport) Close() {
 	t.open = nil
 	t.mu.Unlock()
 	for conn := range open {
-		_ = conn.Conn.Close() // nothing is left to lose
+		_ = conn.Close() // nothing is left to lose
 	}
-}
-
-// connection is one that its transport knows until it ends.
-type connection struct {
-	*tls.Conn
-	transport *transport
-}
-
-// Close ends the connection.
-func (c *connection) Close() error {
-	c.transport.mu.Lock()
-	delete(c.transport.open, c)
-	c.transport.mu.Unlock()
-	return c.Conn.Close()
+	t.writers.Wait()
 }
