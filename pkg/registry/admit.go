@@ -23,7 +23,7 @@ type AdmitRequest struct {
 	Version           int64         // of the binding in the record
 	MsgKey            string        // of the chat message, whole: what a receipt names
 	Message           MessageRef    // the same for its recall; without a Key there can be none
-	Purpose           string        // of the notification: a recall goes only where the first push may have been shown, a fallback only where it was not acknowledged
+	Purpose           string        // of the notification: a recall goes only where the first push was or may have been shown, a fallback only where it was not acknowledged
 	First             string        // id of the first push, where Purpose is not push.PurposeFirst
 	Type              push.Type     // a background push may show the number 0
 	AnyForeground     bool          // the app's policy, as in DecideRequest
@@ -163,12 +163,13 @@ type Mark struct {
 	Attempt, Redrive int // of the record that was admitted
 	State            MarkState
 	Reason           push.Reason // MarkDone, MarkDead: told again by a later Done; "" = delivered
+	MayShow          bool        // no answer says that the attempt was delivered, and none that it was not
 }
 
 // Settle writes the marks, pipelined. A mark that another owner holds or that has come further (a later redrive or
 // attempt, an end, an acknowledgement) stays as it is. MarkDone alone passes another owner's lease, because the
-// provider's answer is the truth whoever asks; of an older attempt it passes where the notification was delivered. Call
-// it after everything derived from the attempt is durable.
+// provider's answer is the truth whoever asks; of an older attempt it passes where the notification was delivered. That an
+// attempt may have been shown stays true whatever later ones bring. Call it after everything derived from the attempt is durable.
 func (r *Registry) Settle(ctx context.Context, marks []Mark) error {
 	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
 	calls := make([]*redis.StringCmd, len(marks))
@@ -187,7 +188,7 @@ func (r *Registry) Settle(ctx context.Context, marks []Mark) error {
 			return fmt.Errorf("registry: settle: unknown mark state %d", m.State)
 		}
 		calls[i] = r.scripts.settle.call(ctx, []string{markKey(userTag(m.App, m.User), m.ID)},
-			state, m.Owner, m.Attempt, m.Redrive, attempt, string(m.Reason), ttl)
+			state, m.Owner, m.Attempt, m.Redrive, attempt, string(m.Reason), ttl, m.MayShow)
 	}
 	_, err := r.run(ctx, "settle", calls)
 	return err

@@ -20,6 +20,8 @@ func (f *fixture) request(id string, change ...func(*AdmitRequest)) AdmitRequest
 	return q
 }
 
+func mayShow(m *Mark) { m.MayShow = true }
+
 func by(owner string) func(*AdmitRequest)  { return func(q *AdmitRequest) { q.Owner = owner } }
 func attempt(n int) func(*AdmitRequest)    { return func(q *AdmitRequest) { q.Attempt = n } }
 func redriven(n int) func(*AdmitRequest)   { return func(q *AdmitRequest) { q.Redrive = n } }
@@ -34,12 +36,13 @@ func (f *fixture) admit(requests ...AdmitRequest) []Admission {
 	return admissions
 }
 
-func (f *fixture) settle(q AdmitRequest, state MarkState, reason push.Reason) {
+func (f *fixture) settle(q AdmitRequest, state MarkState, reason push.Reason, change ...func(*Mark)) {
 	f.t.Helper()
-	err := f.Settle(f.t.Context(), []Mark{{
-		App: q.App, User: q.User, ID: q.ID, Owner: q.Owner, Attempt: q.Attempt, Redrive: q.Redrive, State: state, Reason: reason,
-	}})
-	if err != nil {
+	m := Mark{App: q.App, User: q.User, ID: q.ID, Owner: q.Owner, Attempt: q.Attempt, Redrive: q.Redrive, State: state, Reason: reason}
+	for _, c := range change {
+		c(&m)
+	}
+	if err := f.Settle(f.t.Context(), []Mark{m}); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -76,7 +76,40 @@ func testRow24ReplacesWhatWasShown(t *testing.T, f *fixture) {
 		{"never admitted", func(AdmitRequest) {}, Filtered},
 		{"delivered", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkDone, "") }, Go},
 		{"being sent", func(q AdmitRequest) { f.admit(q) }, Leased},
-		{"to be tried again", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkRetry, push.ReasonTimeout) }, Go},
+		{"only queued", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkReleased, "") }, Filtered},
+		{"to be tried again, it was refused", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkRetry, push.ReasonProviderUnavailable) }, Filtered},
+		{"to be tried again, nobody answered", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkRetry, push.ReasonTimeout, mayShow) }, Go},
+		{"given back, nobody answered", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkReleased, push.ReasonTimeout, mayShow) }, Go},
+		{"nobody answered, then refused", func(q AdmitRequest) {
+			f.admit(q)
+			f.settle(q, MarkRetry, push.ReasonTimeout, mayShow)
+			q.Attempt++
+			f.admit(q)
+			f.settle(q, MarkRetry, push.ReasonProviderUnavailable)
+		}, Go},
+		{"nobody answered, then dead", func(q AdmitRequest) {
+			f.admit(q)
+			f.settle(q, MarkRetry, push.ReasonTimeout, mayShow)
+			q.Attempt++
+			f.admit(q)
+			f.settle(q, MarkDead, push.ReasonAttemptsExhausted)
+		}, Go},
+		{"nobody answered, then filtered", func(q AdmitRequest) {
+			f.admit(q)
+			f.settle(q, MarkRetry, push.ReasonTimeout, mayShow)
+			f.wish(wishes{off: true})
+			q.Attempt++
+			f.admit(q)
+			f.wish(wishes{})
+		}, Go},
+		{"its process died", func(q AdmitRequest) { f.admit(q); f.now = f.now.Add(q.Lease) }, Go},
+		{"its process died, then it was refused", func(q AdmitRequest) {
+			f.admit(q)
+			f.now = f.now.Add(q.Lease)
+			q.Owner = "you"
+			f.admit(q)
+			f.settle(q, MarkRetry, push.ReasonProviderUnavailable)
+		}, Go},
 		{"filtered", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkDone, push.ReasonExpired) }, Filtered},
 		{"its token was dead", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkDone, push.ReasonUnregistered) }, Filtered},
 		{"dead", func(q AdmitRequest) { f.admit(q); f.settle(q, MarkDead, push.ReasonTooLarge) }, Filtered},

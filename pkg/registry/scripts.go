@@ -34,7 +34,7 @@ type scripts struct {
 func newScripts() *scripts {
 	group := mustRead("group")
 	device, messages, settings := mustRead("device"), mustRead("messages"), mustRead("settings")
-	badge, claim := mustRead("badge"), mustRead("claim")
+	badge, claim, mark := mustRead("badge"), mustRead("claim"), mustRead("mark")
 	rules := settings + mustRead("rules")
 	load := func(name, prelude string) *script {
 		source := prelude + mustRead(name)
@@ -43,8 +43,8 @@ func newScripts() *scripts {
 	}
 	return &scripts{
 		decide:   load("decide", device+badge+claim+rules),
-		admit:    load("admit", device+badge+rules),
-		settle:   load("settle", ""),
+		admit:    load("admit", device+badge+mark+rules),
+		settle:   load("settle", mark),
 		apply:    load("apply", device),
 		own:      load("own", ""),
 		strip:    load("strip", device),
@@ -66,8 +66,8 @@ func newScripts() *scripts {
 		settingsZone:  load("settings_zone", ""),
 
 		read:        load("read", device+badge),
-		sync:        load("sync", ""),
-		acknowledge: load("acknowledge", device),
+		sync:        load("sync", mark),
+		acknowledge: load("acknowledge", device+mark),
 		shown:       load("shown", device+badge+claim),
 	}
 }

@@ -4,8 +4,6 @@
 --   device, owner, send lease (ms), attempt, redrive, platform, version, purpose, type,
 --   one device in the foreground silences all (1|0), digest of the message key.
 -- Answer: E | Z | D reason | L ms left | F reason | M binding | G badge [unit binding]. Z as in decide.lua.
--- The mark: state (l = leased, r = released, d = done, x = dead, a = done, and the device's own service has it),
---   lease's end, attempt, redrive, reason, owner.
 local found = redis.call('MGET', KEYS[3], KEYS[1], KEYS[2], KEYS[5], KEYS[6])
 if not found[1] then return 'E' end
 local now, activity, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -13,8 +11,12 @@ local device, owner, attempt, redrive = ARGV[6], ARGV[7], tonumber(ARGV[9]), ton
 local purpose, kind = ARGV[13], ARGV[14]
 local user = found[2] or ''
 
-local function mark(state, ends, reason, who, life)
-  redis.call('SET', KEYS[2], table.concat({state, ends, ARGV[9], ARGV[10], reason, who}, '\31'), 'PX', life)
+local known = found[3]
+local state, ends, attempts, redrives, reason, holder, maybe
+if known then state, ends, attempts, redrives, reason, holder, maybe = string.match(known, MARK) end
+
+local function mark(as, till, why, who, life)
+  put_mark(KEYS[2], life, as, till, ARGV[9], ARGV[10], why, who, maybe)
 end
 local packed = find(user, device)
 local function filtered(code)
@@ -26,27 +28,26 @@ local function filtered(code)
   return 'F' .. code
 end
 
-local known = found[3]
 if known then
-  local state, ends, attempts, redrives, reason, holder =
-    string.match(known, '^(%l)\31(%d+)\31(%d+)\31(%d+)\31([^\31]*)\31(.*)$')
   ends, attempts, redrives = tonumber(ends), tonumber(attempts), tonumber(redrives)
   if state == 'a' or ((state == 'd' or state == 'x') and redrive <= redrives) then return 'D' .. reason end
   if redrive < redrives or (redrive == redrives and attempt < attempts) then return 'Fs' end
   if state == 'l' and holder ~= owner and now < ends then return string.format('L%d', ends - now) end
+  if state == 'l' and holder ~= owner then maybe = '+' end -- whoever had it is gone, perhaps right after the send
 end
 
 -- What replaces the first push, or stands in for it, goes by what became of that one.
 if purpose == 'recall' or purpose == 'fallback' then
-  local state, ends, reason = string.match(found[5] or '', '^(%l)\31(%d+)\31%d+\31%d+\31([^\31]*)\31')
-  local refused = state == 'd' and reason ~= ''
+  local became, till, _, _, why, _, shown = string.match(found[5] or '', MARK)
+  local refused = became == 'd' and why ~= ''
   if purpose == 'fallback' then
-    if state == 'a' then return filtered('s') end
-    if refused then return filtered(reason) end
+    if became == 'a' then return filtered('s') end
+    if refused then return filtered(why) end
   else
-    if not state or state == 'x' or refused then return filtered('c') end
-    if state == 'a' and ARGV[11] ~= 'service' then return filtered('s') end -- no fallback was shown
-    if state == 'l' and now < tonumber(ends) then return string.format('L%d', tonumber(ends) - now) end
+    if became == 'a' and ARGV[11] ~= 'service' then return filtered('s') end -- no fallback was shown
+    if became == 'l' and now < tonumber(till) then return string.format('L%d', tonumber(till) - now) end
+    -- A lease that ran out leaves open whether it was shown. What only waited, or was refused, was shown nowhere.
+    if not became or (shown == '' and (became == 'r' or became == 'x' or refused)) then return filtered('c') end
   end
 end
 

@@ -1,8 +1,11 @@
--- Writes what became of a notification into its mark (see admit.lua), unless the mark has come further.
--- KEYS: mark. ARGV: state (r, d, x), owner, attempt, redrive, next attempt, reason, life (ms).
+-- Writes what became of a notification into its mark, unless the mark has come further.
+-- KEYS: mark. ARGV: state (r, d, x), owner, attempt, redrive, next attempt, reason, life (ms), the attempt may have been
+--   shown (1|0).
 local known = redis.call('GET', KEYS[1])
+local maybe = ARGV[8] == '1' and '+' or ''
 if known then
-  local state, attempts, redrives, holder = string.match(known, '^(%l)\31%d+\31(%d+)\31(%d+)\31[^\31]*\31(.*)$')
+  local state, _, attempts, redrives, _, holder, earlier = string.match(known, MARK)
+  if earlier == '+' then maybe = earlier end
   local redrive = tonumber(ARGV[4])
   redrives = tonumber(redrives)
   if state == 'a' or redrive < redrives then return '0' end
@@ -15,5 +18,5 @@ if known then
     if not ended and holder ~= '' and holder ~= ARGV[2] then return '0' end
   end
 end
-redis.call('SET', KEYS[1], table.concat({ARGV[1], '0', ARGV[5], ARGV[4], ARGV[6], ''}, '\31'), 'PX', ARGV[7])
+put_mark(KEYS[1], ARGV[7], ARGV[1], '0', ARGV[5], ARGV[4], ARGV[6], '', maybe)
 return '1'

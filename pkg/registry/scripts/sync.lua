@@ -5,8 +5,8 @@
 -- Answer: 1 or 0. A repeat for the same message is answered as before.
 local known = redis.call('GET', KEYS[1])
 if known then
-  local state, reason = string.match(known, '^(%l)\31%d+\31%d+\31%d+\31([^\31]*)\31')
-  if state == 'x' or (state == 'd' and reason ~= '') then return '0' end
+  local state, _, _, _, reason, _, maybe = string.match(known, MARK)
+  if maybe == '' and (state == 'x' or (state == 'd' and reason ~= '')) then return '0' end
 elseif ARGV[4] == '0' then
   return '0' -- still on its way to the provider: admit will find it read
 end
