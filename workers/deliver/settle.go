@@ -46,7 +46,7 @@ func (d *Deliver) conclude(ctx context.Context, it *item, o push.Outcome, s step
 	}
 	m := mark{skip: s.unmarked, rec: it.rec, event: outcome.EventOf(it.n, it.meta, s.disposition, s.reason, o.Answer, now)}
 	m.Mark = d.markOf(it, s.mark)
-	m.Reason = s.reason
+	m.Reason, m.MayShow = s.reason, o.Ambiguous
 	d.release(it)
 	d.marks.promise()
 	follow := func(err error) {
