@@ -45,6 +45,7 @@ func TestConformance(t *testing.T) {
 		{"calls", testCalls},
 		{"service channel", testServiceChannel},
 		{"row 24: recalled while queued", testRow24RecalledWhileQueued},
+		{"row 24: recalled does not count", testRow24RecalledDoesNotCount},
 		{"row 24: replaces what was shown", testRow24ReplacesWhatWasShown},
 		{"row 24: shown", testRow24Shown},
 		{"row 18: receive options", testRow18ReceiveOptions},

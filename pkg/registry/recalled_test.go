@@ -65,6 +65,51 @@ func testRow24RecalledWhileQueued(t *testing.T, f *fixture) {
 	}
 }
 
+// What a recall withdraws does not count, whether its push or what asks for the shown ones comes first, or that never does.
+func testRow24RecalledDoesNotCount(t *testing.T, f *fixture) {
+	f.phone()
+	for i, row := range []struct {
+		name  string
+		steps string // d = decided, a = admitted, D = delivered, R = recalled, s = asked who was shown it
+		want  int    // of 4 unread
+	}{
+		{"withheld alone", "dRa", 4},
+		{"withheld twice", "dRaa", 4},
+		{"shown, then withheld", "dRsa", 4},
+		{"withheld, then shown", "dRas", 4},
+		{"recalled while it was decided", "Rsda", 4},
+		{"sent before", "daDRa", 5},
+		{"sent before, and taken back", "daDRs", 4},
+	} {
+		f.apply(f.event(EventBackground, float64(100+10*i), unread(4)))
+		f.now = at(float64(105 + 10*i))
+		q := f.message()
+		ref := MessageRef{App: f.app, Key: q.MsgKey}
+		sent := f.request("recalled "+row.name, func(a *AdmitRequest) { a.MsgKey, a.Message = q.MsgKey, ref })
+		for _, step := range row.steps {
+			var err error
+			switch step {
+			case 'd':
+				f.decide(q)
+			case 'a':
+				f.admit(sent)
+			case 'D':
+				f.settle(sent, MarkDone, "")
+			case 'R':
+				_, err = f.Recall(t.Context(), ref, f.now)
+			case 's':
+				_, err = f.Shown(t.Context(), []DecideRequest{q})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := f.shown(t).Badge; got != row.want {
+			t.Errorf("%s: the badge is %d, want %d", row.name, got, row.want)
+		}
+	}
+}
+
 // "Replace or withdraw a shown notification": what replaces it goes only where it may have been shown.
 func testRow24ReplacesWhatWasShown(t *testing.T, f *fixture) {
 	f.phone()

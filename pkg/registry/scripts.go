@@ -27,7 +27,7 @@ type scripts struct {
 	decide, admit, settle, apply, own, strip, restore, show, lock, complete *script
 	register, recall                                                        *script
 	member, split, members, size                                            *script
-	read, sync, acknowledge, shown                                          *script
+	read, sync, acknowledge, shown, uncount                                 *script
 	settingsApply, settingsShow, settingsZone                               *script
 }
 
@@ -69,6 +69,7 @@ func newScripts() *scripts {
 		sync:        load("sync", mark),
 		acknowledge: load("acknowledge", device+mark),
 		shown:       load("shown", device+badge+claim),
+		uncount:     load("uncount", device+badge),
 	}
 }
 
@@ -86,7 +87,7 @@ func (s *scripts) all() []*script {
 		s.register, s.recall,
 		s.member, s.split, s.members, s.size,
 		s.settingsApply, s.settingsShow, s.settingsZone,
-		s.read, s.sync, s.acknowledge, s.shown,
+		s.read, s.sync, s.acknowledge, s.shown, s.uncount,
 	}
 }
 

@@ -40,15 +40,19 @@ func (r *Registry) recallReads(ctx context.Context, requests []AdmitRequest) rec
 }
 
 // withhold turns the admissions of recalled messages into refusals. The scripts could not know: a message's recall is
-// not in its recipient's slot. It settles what they leased, so that a repeat is Done.
+// not in its recipient's slot. It takes the messages out of the devices' numbers, if [Registry.Shown] has not yet, and then
+// settles what the scripts leased, so that a repeat is Done.
 func (r *Registry) withhold(ctx context.Context, requests []AdmitRequest, admissions []Admission, reads recallReads, answers []string) error {
 	var marks []Mark
+	var counts []*redis.StringCmd
 	for i := range requests {
 		q := &requests[i]
 		if admissions[i].Verdict != Go || reads.at[i] < 0 || !q.Message.recalledIn(answers[reads.at[i]]) {
 			continue
 		}
 		admissions[i] = Admission{Verdict: Filtered, Reason: push.ReasonRecalled, Badge: push.NoBadge}
+		tag := userTag(q.App, q.User)
+		counts = append(counts, r.scripts.uncount.call(ctx, []string{userKey(tag), badgePrefix(tag) + q.Device}, q.Device, digest(q.MsgKey)))
 		marks = append(marks, Mark{
 			App: q.App, User: q.User, ID: q.ID, Owner: q.Owner, Attempt: q.Attempt, Redrive: q.Redrive,
 			State: MarkDone, Reason: push.ReasonRecalled,
@@ -56,6 +60,9 @@ func (r *Registry) withhold(ctx context.Context, requests []AdmitRequest, admiss
 	}
 	if len(marks) == 0 {
 		return nil
+	}
+	if _, err := r.run(ctx, "uncount", counts); err != nil {
+		return err
 	}
 	return r.Settle(ctx, marks)
 }
