@@ -46,6 +46,8 @@ func (c *Config) check(m *mistakes) {
 	atLeast(m, "presence.activity_limit", c.Presence.ActivityLimit, c.Presence.ForegroundLease)
 	atLeast(m, "presence.max_lag", c.Presence.MaxLag, time.Millisecond)
 	c.Retry.check(m)
+	between(m, "brake.rejections", c.Brake.Rejections, 1, 100)
+	between(m, "brake.percent", c.Brake.Percent, 1, 100)
 	c.checkLanes(m)
 
 	atLeast(m, "topics.partitions", c.Topics.Partitions, 1)
@@ -91,6 +93,7 @@ func (r Retry) check(m *mistakes) {
 	}
 	atLeast(m, "retry.max_attempts", r.MaxAttempts, 1)
 	atLeast(m, "retry.park", r.Park, time.Second)
+	atLeast(m, "retry.grace", r.Grace, 0)
 }
 
 func (c *Config) checkLanes(m *mistakes) {
@@ -132,5 +135,11 @@ func oneOf[T ~string](m *mistakes, path string, value T, choices ...T) {
 func atLeast[T int | time.Duration](m *mistakes, path string, value, least T) {
 	if value < least {
 		m.add(path, "expected at least %v", least)
+	}
+}
+
+func between(m *mistakes, path string, value, least, most int) {
+	if value < least || value > most {
+		m.add(path, "expected %d to %d", least, most)
 	}
 }

@@ -27,6 +27,7 @@ type Config struct {
 	DefaultApp string            `koanf:"default_app"` // app of messages that name none; never "" after Load
 	Presence   Presence          `koanf:"presence"`
 	Retry      Retry             `koanf:"retry"`
+	Brake      Brake             `koanf:"brake"`
 	Lanes      map[push.Lane]int `koanf:"lanes"` // share of the fetches by lane, for every lane
 	Topics     Topics            `koanf:"topics"`
 	Limits     Limits            `koanf:"limits"`
@@ -87,7 +88,14 @@ type Presence struct {
 type Retry struct {
 	Delays      []time.Duration `koanf:"delays"`       // ascending, whole seconds; each is a topic of every platform
 	MaxAttempts int             `koanf:"max_attempts"` // then it is dead
-	Park        time.Duration   `koanf:"park"`         // shortest wait of a parked record
+	Park        time.Duration   `koanf:"park"`         // until parked records are tried without being told; the wait grows
+	Grace       time.Duration   `koanf:"grace"`        // a token that FCM calls unregistered is asked about again after it; 0 = not
+}
+
+// Brake says when so many tokens are rejected that the configuration is to be doubted rather than the tokens.
+type Brake struct {
+	Rejections int `koanf:"rejections"` // of the last 100 answers of a credential, at least
+	Percent    int `koanf:"percent"`    // of those there were, at least
 }
 
 // Topics says how topics are created.
@@ -117,7 +125,7 @@ type Log struct {
 type App struct {
 	Privacy            bool          `koanf:"privacy"`             // pushes show "New message" and nothing of the message
 	ForegroundSilences Silences      `koanf:"foreground_silences"` // whom a device in the foreground keeps from being pushed to
-	Rate               int           `koanf:"rate"`                // pushes a second and process; what is above goes to the bulk lane. 0 = no limit
+	Rate               int           `koanf:"rate"`                // pushes a second and process; what is above goes to the bulk lane. 0 = no limit, the default of a single app
 	ServiceWait        time.Duration `koanf:"service_wait"`        // for a device's own service to acknowledge; then the fallback goes out
 
 	Credentials map[string]Credential `koanf:"-"` // by name

@@ -64,8 +64,9 @@ func TestAppsAloneAreAWholeConfiguration(t *testing.T) {
 		Presence:   Presence{ForegroundLease: 400 * time.Second, ActivityLimit: 168 * time.Hour, MaxLag: 2 * time.Second},
 		Retry: Retry{
 			Delays:      []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour},
-			MaxAttempts: 8, Park: time.Minute,
+			MaxAttempts: 8, Park: time.Minute, Grace: time.Hour,
 		},
+		Brake:    Brake{Rejections: 20, Percent: 50},
 		Lanes:    map[push.Lane]int{push.LaneUrgent: 8, push.LaneNormal: 4, push.LaneBulk: 1},
 		Topics:   Topics{Partitions: 4, Replication: 1},
 		Limits:   Limits{InFlight: 20000, InFlightBytes: 64 * MiB},
@@ -161,7 +162,8 @@ redis: {addrs: []}
 api: {listen: "8080", tokens_file: ""}
 health: {listen: here}
 presence: {foreground_lease: -1s, activity_limit: 1s, max_lag: 0s}
-retry: {delays: [1m, 10s, 1500ms], max_attempts: 0, park: 0s}
+retry: {delays: [1m, 10s, 1500ms], max_attempts: 0, park: 0s, grace: -1s}
+brake: {rejections: 0, percent: 101}
 lanes: {bulk: 0, slow: 3}
 topics: {partitions: 0, replication: 0}
 limits: {in_flight: 0, in_flight_bytes: 1MiB}
@@ -184,6 +186,9 @@ log: {level: loud, format: xml}`, []string{
 			"retry.delays[2]: expected more than the delay before it",
 			"retry.max_attempts: expected at least 1",
 			"retry.park: expected at least 1s",
+			"retry.grace: expected at least 0s",
+			"brake.rejections: expected 1 to 100",
+			"brake.percent: expected 1 to 100",
 			"lanes.bulk: expected a weight from 1 to 100",
 			"lanes.slow: unknown key: the lanes are urgent, normal, bulk",
 			"topics.partitions: expected at least 1",

@@ -82,6 +82,9 @@ type Block interface {
 type Kind struct {
 	Platform Platform
 	Keyless  bool // it needs no credential: its devices name none
+	// DoubtsUnregistered says that its word that a token is unregistered has been seen wrong: it has to say so again,
+	// after a while, before the token is dropped.
+	DoubtsUnregistered bool
 	// Open checks the settings and opens no file; its errors name the paths of all mistakes.
 	Open func(Settings) (Driver, error)
 }

@@ -101,6 +101,7 @@ const (
 const (
 	ReasonCredentialRefused Reason = "credential_refused"
 	ReasonCredentialShare   Reason = "credential_share"
+	ReasonPaused            Reason = "paused" // by an operator
 )
 
 // Why a token is forgotten.
@@ -131,7 +132,7 @@ func (r Reason) Disposition() Disposition {
 	case ReasonProviderUnavailable, ReasonProviderThrottled, ReasonDeviceThrottled, ReasonNetwork, ReasonTimeout,
 		ReasonAmbiguous, ReasonLeased:
 		return Retry
-	case ReasonCredentialRefused, ReasonCredentialShare:
+	case ReasonCredentialRefused, ReasonCredentialShare, ReasonPaused:
 		return Park
 	case ReasonUnregistered, ReasonBadToken, ReasonWrongTopic, ReasonSenderMismatch:
 		return DropToken

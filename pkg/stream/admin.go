@@ -51,6 +51,19 @@ func (c *Cluster) bounds(ctx context.Context, topic string, partitions []int32) 
 	return out, nil
 }
 
+// Ends returns the offset that the next record of each partition gets.
+func (c *Cluster) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
+	bounds, err := c.bounds(ctx, topic, nil)
+	if err != nil {
+		return nil, err
+	}
+	ends := make(map[int32]int64, len(bounds))
+	for id, b := range bounds {
+		ends[id] = b.end
+	}
+	return ends, nil
+}
+
 // committed asks for what a group has committed; partitions without are left out.
 func (c *Cluster) committed(ctx context.Context, group string, topics map[string][]int) (map[topicPartition]int64, error) {
 	res, err := c.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: topics})

@@ -81,6 +81,7 @@ func (l Layout) All() []Topic {
 	add(t.Registry(), compact())
 	add(t.Fanout(), work, map[string]string{"max.message.bytes": strconv.Itoa(deadRecordBytes)}) // a message and its bucket
 	add(t.Events(), work)
+	add(t.Control(), compact())
 	for _, p := range l.Platforms {
 		for _, lane := range push.Lanes {
 			add(t.Work(p, lane), work)

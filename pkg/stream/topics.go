@@ -45,6 +45,9 @@ func (t Topics) Fanout() string { return t.Prefix + "push.fanout" }
 // Events holds outcomes, packed.
 func (t Topics) Events() string { return t.Prefix + "push.events" }
 
+// Control holds what is paused, and which credentials can send again, compacted.
+func (t Topics) Control() string { return t.Prefix + "push.control" }
+
 // Work holds the notifications of one platform and lane.
 func (t Topics) Work(p push.Platform, l push.Lane) string {
 	return t.Prefix + "push." + string(p) + "." + string(l)

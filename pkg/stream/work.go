@@ -20,6 +20,7 @@ const (
 	HeaderAnswer      = "pf-answer"
 	HeaderOrigin      = "pf-origin"
 	HeaderRedrive     = "pf-redrive"
+	HeaderRefused     = "pf-refused"
 	HeaderTraceparent = "traceparent"
 )
 
@@ -31,10 +32,11 @@ type Meta struct {
 	NotBefore   time.Time // not to be sent before; zero = now. In milliseconds
 	FirstSeen   time.Time // when route wrote it first. In milliseconds
 	Reason      push.Reason
-	Answer      string // the provider's status and reason
-	Origin      string // topic/partition/offset of the chat message
-	Traceparent string // W3C trace context
-	Redrive     int    // how often an operator sent it back
+	Answer      string    // the provider's status and reason
+	Origin      string    // topic/partition/offset of the chat message
+	Traceparent string    // W3C trace context
+	Redrive     int       // how often an operator sent it back
+	Refused     time.Time // when its provider first called its token unregistered; zero = never. In milliseconds
 }
 
 // Headers writes what is set.
@@ -59,6 +61,7 @@ func (m Meta) Headers() []Header {
 	text(HeaderAnswer, m.Answer)
 	text(HeaderOrigin, m.Origin)
 	number(HeaderRedrive, int64(m.Redrive))
+	number(HeaderRefused, millis(m.Refused))
 	text(HeaderTraceparent, m.Traceparent)
 	return out
 }
@@ -103,6 +106,8 @@ func ParseMeta(headers []Header) (Meta, error) {
 			m.Origin = string(h.Value)
 		case HeaderRedrive:
 			m.Redrive = count(h)
+		case HeaderRefused:
+			m.Refused = fromMillis(number(h))
 		case HeaderTraceparent:
 			m.Traceparent = string(h.Value)
 		}

@@ -12,6 +12,13 @@
 //	pushfleet_credential_replaced_total{platform,app,credential} changed files that were taken over
 //	pushfleet_in_flight{role,group}                              records read, not yet acknowledged
 //	pushfleet_lag{group,topic,partition}                         records not yet read or not yet acknowledged
+//	pushfleet_provider_circuit{platform}                         0 closed, 1 half-open, 2 open: the provider is down
+//	pushfleet_credential_circuit{platform,app,credential}        the same: the credential is refused
+//	pushfleet_paused{platform,app,credential}                    1 = by an operator
+//	pushfleet_brake{platform,app,credential}                     1 = so many tokens are rejected that none is dropped
+//	pushfleet_concurrency_limit{platform,app,credential}         sends that may be in flight
+//	pushfleet_sends_in_flight{platform,app,credential}
+//	pushfleet_sends_waiting{platform,app,credential}             admitted, waiting for a place
 //	pushfleet_kafka_requests_total{role,group,api}               fetch, commit
 //	pushfleet_kafka_request_errors_total{role,group,api}         of them
 //	pushfleet_kafka_fetched_bytes_total{role,group}

@@ -20,6 +20,7 @@ type Metrics struct {
 	send     *prometheus.HistogramVec
 	delivery *prometheus.HistogramVec
 	kafka    *kafkaCollector
+	deliver  *deliverCollector
 
 	credentials credentialMetrics
 }
@@ -46,10 +47,11 @@ func NewMetrics() *Metrics {
 			Buckets: deliveryBuckets,
 		}, []string{"platform", "lane"}),
 		kafka:       newKafkaCollector(),
+		deliver:     newDeliverCollector(),
 		credentials: newCredentialMetrics(),
 	}
 	m.registry.MustRegister(m.credentials.all()...)
-	m.registry.MustRegister(m.records, m.outcomes, m.send, m.delivery, m.kafka,
+	m.registry.MustRegister(m.records, m.outcomes, m.send, m.delivery, m.kafka, m.deliver,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

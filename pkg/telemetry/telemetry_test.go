@@ -53,6 +53,11 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 	m.WatchPublisher("main", func() PublisherState {
 		return PublisherState{Requests: 20, Errors: 1, Records: 200, Bytes: 4000, Failed: 2, Queued: 8}
 	})
+	m.WatchDeliver("apns", func() DeliverState {
+		return DeliverState{Circuit: "half-open", Paused: true, Credentials: []SendingState{
+			{App: "demo", Credential: "ios", Circuit: "open", Braked: true, Limit: 250, InFlight: 7, Waiting: 5},
+		}}
+	})
 	status, body := get(t, Mux(NewHealth(), m), "/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("status %d: %s", status, body)
@@ -64,6 +69,9 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 		}
 	}
 	want := []string{
+		`pushfleet_brake{app="demo",credential="ios",platform="apns"} 1`,
+		`pushfleet_concurrency_limit{app="demo",credential="ios",platform="apns"} 250`,
+		`pushfleet_credential_circuit{app="demo",credential="ios",platform="apns"} 2`,
 		`pushfleet_credential_expiry_days{app="demo",credential="ios",platform="apns"} 1.5`,
 		`pushfleet_credential_problem{app="demo",credential="android",platform="fcm"} 1`,
 		`pushfleet_credential_problem{app="demo",credential="ios",platform="apns"} 0`,
@@ -88,9 +96,14 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 		`pushfleet_kafka_requests_total{api="fetch",group="pushfleet-route",role="route"} 10`,
 		`pushfleet_lag{group="pushfleet-route",partition="2",topic="im.messages"} 9`,
 		`pushfleet_outcomes_total{disposition="dead",platform="apns",reason="too_large"} 1`,
+		`pushfleet_paused{app="",credential="",platform="apns"} 1`,
+		`pushfleet_paused{app="demo",credential="ios",platform="apns"} 0`,
+		`pushfleet_provider_circuit{platform="apns"} 1`,
 		`pushfleet_records_total{role="route",topic="im.messages"} 3`,
 		`pushfleet_send_seconds_sum{platform="apns"} 0.003`,
 		`pushfleet_send_seconds_count{platform="apns"} 1`,
+		`pushfleet_sends_in_flight{app="demo",credential="ios",platform="apns"} 7`,
+		`pushfleet_sends_waiting{app="demo",credential="ios",platform="apns"} 5`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -28,6 +28,8 @@ func (d *Deliver) admissible(ctx context.Context, batch []*item) []*item {
 			d.abandon(it)
 		case !it.n.Expires.After(now):
 			d.finish(ctx, it, push.Outcome{Disposition: push.Filter, Reason: push.ReasonExpired})
+		case d.devices.left(it.rec.Key, now) > 0:
+			d.postpone(ctx, it, d.devices.left(it.rec.Key, now))
 		default:
 			live = append(live, it)
 		}

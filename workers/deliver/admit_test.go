@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
@@ -36,7 +37,7 @@ func TestWhatTheRegistryCanNeverJudgeIsADeadLetterAndHoldsUpNoOther(t *testing.T
 
 func TestWhatTheRegistryIsTold(t *testing.T) {
 	t.Parallel()
-	d := New(Config{Owner: "me", SendTimeout: 10 * time.Second, AnyForeground: func(app string) bool { return app == "family" }}, nil, nil, nil, nil, nil)
+	d := New(Config{Owner: "me", SendTimeout: 10 * time.Second, AnyForeground: func(app string) bool { return app == "family" }}, Around{Logger: zap.NewNop()})
 	n := &push.Notification{
 		ID: "n1", App: "demo", User: "bob", Device: "phone", Platform: "fcm", Version: 3,
 		MsgKey: "c2c:alice:101_900001_1790000000_0a1b2c3d", CollapseID: "n0",

@@ -12,6 +12,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,16 +35,29 @@ type Events interface {
 	Record(ctx context.Context, e *schemasv1.Event, done func(error))
 }
 
+// Stops says what an operator has paused; *control.Board is one.
+type Stops interface {
+	PlatformPaused(p push.Platform) bool
+	Paused(app, credential string) bool
+}
+
+// Fetch is the source of the platform's records, which is held while nothing can be sent; *stream.Source is one.
+type Fetch interface {
+	Pause()
+	Resume()
+}
+
 // Config is what a pool needs to know.
 type Config struct {
 	Platform    push.Platform
 	Topics      stream.Topics
-	Owner       string                            // names this process in leases
-	Policy      outcome.Policy                    // when and how often an attempt is repeated
-	SendTimeout time.Duration                     // for one attempt, waiting for a connection included
-	Concurrency int                               // sends in flight per credential
-	Share       int                               // what one credential may hold waiting in a lane, where several are in use
-	Weights     map[push.Lane]int                 // of the lanes; absent = 1
+	Owner       string            // names this process in leases
+	Policy      outcome.Policy    // when and how often an attempt is repeated
+	SendTimeout time.Duration     // for one attempt, waiting for a connection included
+	Concurrency int               // the most sends in flight per credential
+	Share       int               // what one credential may hold waiting in a lane, where several are in use
+	Weights     map[push.Lane]int // of the lanes; absent = 1
+	Brake       Brake
 	Keyless     bool                              // the platform needs no credential: an app has one pool
 	Known       func(app, credential string) bool // configured; what is not is a dead letter and gets no pool
 	Serves      func(push.Platform) bool          // platforms that have topics
@@ -63,7 +77,7 @@ const (
 	lastingTries = 5                      // of an error that asking again does not heal; then the culprit is looked for
 	markTries    = 20                     // 2 s; after that the committed offset alone guards against a second push
 	lastMarks    = 2 * time.Second        // for what is settled when the process stops
-	refusedFor   = 30 * time.Second       // a refused credential's records are parked unsent that long, then one batch probes
+	governEvery  = 100 * time.Millisecond // how soon what was held back is looked at again
 	sendBatch    = 100
 	sendBatchMin = 16 // a busy pool starts no smaller batch while more is waiting
 )
@@ -75,12 +89,19 @@ type Deliver struct {
 	senders func(app, credential string) (push.Sender, error)
 	pub     outcome.Publisher
 	events  Events
+	stops   Stops
+	fetch   Fetch
 	log     *zap.Logger
 
 	weights []int // of push.Lanes, in their order
 	lines   *lines
 	ready   *queue[*item]
 	marks   *queue[mark]
+	devices throttled
+
+	provider *circuit
+	probing  atomic.Bool   // a provider that is down is being tried
+	wake     chan struct{} // capacity 1: what is held back may go on
 
 	mu    sync.Mutex
 	pools map[credential]*pool
@@ -95,17 +116,33 @@ type item struct {
 	meta     stream.Meta
 	admitted time.Time
 	next     *item // of the same device and lane
+
+	// What the attempt's answer is told to.
+	ofProvider, ofCredential func(error)
 }
 
-// New returns a Deliver. senders gives the sender of a credential, as push.Driver does.
-func New(cfg Config, reg Admitter, senders func(app, credential string) (push.Sender, error), pub outcome.Publisher, events Events, log *zap.Logger) *Deliver {
+// Around is what a Deliver works with.
+type Around struct {
+	Registry  Admitter
+	Senders   func(app, credential string) (push.Sender, error) // as push.Driver's
+	Publisher outcome.Publisher
+	Events    Events
+	Stops     Stops
+	Fetch     Fetch
+	Logger    *zap.Logger
+}
+
+// New returns a Deliver.
+func New(cfg Config, a Around) *Deliver {
 	weights := make([]int, len(push.Lanes))
 	for i, lane := range push.Lanes {
 		weights[i] = max(cfg.Weights[lane], 1)
 	}
-	return &Deliver{cfg: cfg, reg: reg, senders: senders, pub: pub, events: events, log: log, weights: weights,
-		lines: newLines(), ready: newQueue(weights, laneOf), marks: newQueue([]int{1}, func(mark) int { return 0 }),
-		pools: map[credential]*pool{}}
+	d := &Deliver{cfg: cfg, reg: a.Registry, senders: a.Senders, pub: a.Publisher, events: a.Events, stops: a.Stops, fetch: a.Fetch,
+		log: a.Logger, weights: weights, lines: newLines(), ready: newQueue(weights, laneOf),
+		marks: newQueue([]int{1}, func(mark) int { return 0 }), wake: make(chan struct{}, 1), pools: map[credential]*pool{}}
+	d.provider = newProviderCircuit(d.providerChanged)
+	return d
 }
 
 // laneOf is an item's place in push.Lanes. A name that nobody knows stands for the normal lane.
@@ -125,6 +162,7 @@ func (d *Deliver) Run(ctx context.Context) {
 	marking, stopMarking := context.WithCancel(last)
 	defer stopMarking()
 	var admitting, settling sync.WaitGroup
+	admitting.Go(func() { d.govern(ctx) })
 	for range admitters {
 		admitting.Go(func() { d.ready.drain(ctx, ctx, admitBatch, func(batch []*item) { d.admit(ctx, batch) }) })
 	}

@@ -32,6 +32,9 @@ type world struct {
 
 	asked, requests int // calls of Admit, and what they asked for
 
+	stopped map[string]bool // "" = the platform; else app/credential
+	fetches string          // pauses and resumes of the fetch, where something changed
+
 	publishing sync.WaitGroup
 	stopTook   time.Duration
 }
@@ -91,6 +94,35 @@ func (w *world) Record(_ context.Context, e *schemasv1.Event, done func(error)) 
 	go done(nil)
 }
 
+func (w *world) PlatformPaused(push.Platform) bool { return w.Paused("", "") }
+
+func (w *world) Paused(app, name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stopped[strings.Trim(app+"/"+name, "/")]
+}
+
+// stop pauses something, or lets it go on.
+func (w *world) stop(what string, stop bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped == nil {
+		w.stopped = map[string]bool{}
+	}
+	w.stopped[what] = stop
+}
+
+func (w *world) Pause()  { w.turn("paused ") }
+func (w *world) Resume() { w.turn("resumed ") }
+
+func (w *world) turn(to string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !strings.HasSuffix(w.fetches, to) {
+		w.fetches += to
+	}
+}
+
 // record is a work record for a device; its id names it in the log.
 func (w *world) record(id, device string) *stream.Record {
 	return w.inLane(push.LaneNormal, id, device)
@@ -126,7 +158,9 @@ func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(
 			Known:   func(_, name string) bool { return name == "c" }, Serves: func(p push.Platform) bool { return p == "fcm" },
 			AnyForeground: func(app string) bool { return app == "family" }, Now: time.Now,
 			Observe: func(*push.Notification, push.Lane, push.Outcome, time.Duration) {},
-		}, w, func(string, string) (push.Sender, error) { return sender, senderErr }, w, w, zap.NewNop())
+			Brake:   Brake{Rejections: 20, Share: 0.5},
+		}, Around{Registry: w, Senders: func(string, string) (push.Sender, error) { return sender, senderErr }, Publisher: w, Events: w,
+			Stops: w, Fetch: w, Logger: zap.NewNop()})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); d.Run(ctx) }()

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
+	"github.com/sony/gobreaker/v2"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
@@ -13,7 +13,8 @@ import (
 // credential names a pool.
 type credential struct{ app, name string }
 
-// pool bounds what one credential has in flight and waiting, so that it cannot take the others' place.
+// pool bounds what one credential has in flight and waiting, so that it cannot take the others' place, and keeps what
+// its answers say of it.
 type pool struct {
 	d    *Deliver
 	cred credential
@@ -21,7 +22,12 @@ type pool struct {
 	mu      sync.Mutex
 	waiting weighted[*item]
 	flying  int
-	refused time.Time // until then the credential's records are parked unsent
+	limit   concurrency
+	circuit *circuit
+	brake   brake
+	quiet   time.Time // until then the provider wants nothing of this credential
+	refused bool      // and said so in the log
+	parked  bool      // records were parked, and have to be told when they may come back
 }
 
 // poolOf is where a notification's credential is used. A platform without credentials has one pool an app.
@@ -34,7 +40,8 @@ func (d *Deliver) poolOf(n *push.Notification) *pool {
 	defer d.mu.Unlock()
 	p := d.pools[key]
 	if p == nil {
-		p = &pool{d: d, cred: key, waiting: newWeighted(d.weights, laneOf)}
+		p = &pool{d: d, cred: key, waiting: newWeighted(d.weights, laneOf), limit: newConcurrency(d.cfg.Concurrency),
+			circuit: newCredentialCircuit()}
 		d.pools[key] = p
 	}
 	return p
@@ -49,30 +56,44 @@ func (d *Deliver) shared() bool {
 
 // add queues an admitted item, or parks it where the credential cannot take it.
 func (p *pool) add(ctx context.Context, it *item) {
+	if p.d.stops.Paused(p.cred.app, p.cred.name) {
+		p.d.finish(ctx, it, refusedOutcome(push.ReasonPaused))
+		return
+	}
 	shared := p.d.shared()
 	p.mu.Lock()
-	refused := p.d.cfg.Now().Before(p.refused)
+	open := p.circuit.State() == gobreaker.StateOpen
 	full := shared && p.waiting.beside(it) >= p.d.cfg.Share
-	if !refused && !full {
+	if !open && !full {
 		p.waiting.put(it)
 	}
 	p.mu.Unlock()
 	switch {
-	case refused:
-		p.d.finish(ctx, it, push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused})
+	case open:
+		p.park(ctx, it, push.ReasonCredentialRefused)
 	case full:
-		p.d.finish(ctx, it, push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialShare})
+		p.park(ctx, it, push.ReasonCredentialShare)
 	default:
 		p.start(ctx)
 	}
 }
 
-// start begins as many batches as the credential's concurrency allows.
+// park sends an item to wait until the credential can take it.
+func (p *pool) park(ctx context.Context, it *item, reason push.Reason) {
+	p.d.finish(ctx, it, refusedOutcome(reason))
+	p.mu.Lock()
+	p.parked = true
+	p.mu.Unlock()
+}
+
+// start begins as many batches as the provider, and the credential's concurrency, allow.
 func (p *pool) start(ctx context.Context) {
 	for {
+		permits := p.d.permits()
 		p.mu.Lock()
-		n := min(p.waiting.len(), p.d.cfg.Concurrency-p.flying, sendBatch)
-		if n <= 0 || (n < sendBatchMin && n < p.waiting.len() && p.flying > 0) {
+		n := min(p.waiting.len(), p.limit.places()-p.flying, sendBatch, permits)
+		wait := n < sendBatchMin && n < p.waiting.len() && n < permits && p.flying > 0
+		if n <= 0 || wait || p.d.cfg.Now().Before(p.quiet) {
 			p.mu.Unlock()
 			return
 		}
@@ -80,6 +101,9 @@ func (p *pool) start(ctx context.Context) {
 		p.flying += n
 		p.mu.Unlock()
 		p.d.sends.Go(func() { p.send(ctx, batch) })
+		if permits == 1 {
+			return
+		}
 	}
 }
 
@@ -93,7 +117,7 @@ func (p *pool) landed(ctx context.Context, n int) {
 
 // send makes one attempt for each item of a batch and settles each as its answer comes.
 func (p *pool) send(ctx context.Context, batch []*item) {
-	live := p.fresh(ctx, batch)
+	live := p.permitted(ctx, p.fresh(ctx, batch))
 	p.landed(ctx, len(batch)-len(live))
 	if len(live) == 0 {
 		return
@@ -137,6 +161,8 @@ func (p *pool) fresh(ctx context.Context, batch []*item) []*item {
 		case it.ctx.Err() != nil || ctx.Err() != nil:
 			p.d.unlease(it)
 			p.d.abandon(it)
+		case p.d.stops.Paused(p.cred.app, p.cred.name):
+			p.d.finish(ctx, it, refusedOutcome(push.ReasonPaused))
 		case now.Sub(it.admitted) > leaseMargin:
 			old = append(old, it)
 		default:
@@ -148,6 +174,33 @@ func (p *pool) fresh(ctx context.Context, batch []*item) []*item {
 			other.add(ctx, it)
 			continue
 		}
+		live = append(live, it)
+	}
+	return live
+}
+
+// permitted asks the circuits for an attempt for each item. Without the provider's an item goes back to wait, without the
+// credential's it is parked.
+func (p *pool) permitted(ctx context.Context, batch []*item) []*item {
+	p.mu.Lock()
+	circuit := p.circuit
+	p.mu.Unlock()
+	live := batch[:0]
+	for _, it := range batch {
+		ofProvider, err := p.d.allow()
+		if err != nil {
+			p.mu.Lock()
+			p.waiting.put(it)
+			p.mu.Unlock()
+			continue
+		}
+		ofCredential, err := circuit.Allow()
+		if err != nil {
+			ofProvider(errNothing)
+			p.park(ctx, it, push.ReasonCredentialRefused)
+			continue
+		}
+		it.ofProvider, it.ofCredential = ofProvider, ofCredential
 		live = append(live, it)
 	}
 	return live
@@ -165,28 +218,19 @@ func (p *pool) cannot(err error) push.Sender {
 
 // answer settles one item and gives its place to the next.
 func (p *pool) answer(ctx context.Context, it *item, o push.Outcome, took time.Duration) {
-	if o.Disposition == push.Park && o.Scope == push.ScopeCredential {
-		p.refuse(o)
-	}
 	p.d.cfg.Observe(it.n, it.meta.Lane, o, took)
-	if ctx.Err() != nil && o.Disposition == push.Retry { // stopped in the middle: costs no attempt
+	if ctx.Err() != nil && o.Disposition == push.Retry { // stopped in the middle: costs no attempt, and says nothing
+		it.ofProvider(errNothing)
+		it.ofCredential(errNothing)
 		p.d.unlease(it)
 		p.d.abandon(it)
 	} else {
-		p.d.finish(ctx, it, o)
+		it.ofProvider(ofProvider(o))
+		it.ofCredential(ofCredential(o))
+		p.d.finish(ctx, it, p.learn(it, o, took))
+		if o.Disposition == push.Park {
+			p.d.nudge()
+		}
 	}
 	p.landed(ctx, 1)
-}
-
-// refuse notes that the provider, or its key, refuses this credential.
-func (p *pool) refuse(o push.Outcome) {
-	now := p.d.cfg.Now()
-	p.mu.Lock()
-	known := now.Before(p.refused)
-	p.refused = now.Add(refusedFor)
-	p.mu.Unlock()
-	if !known {
-		p.d.log.Error("credential refused; its records are parked", zap.String("platform", string(p.d.cfg.Platform)),
-			zap.String("app", p.cred.app), zap.String("credential", p.cred.name), zap.String("answer", o.Answer), zap.Error(o.Err))
-	}
 }

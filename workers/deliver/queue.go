@@ -88,6 +88,13 @@ func (q *queue[T]) drain(ctx, last context.Context, n int, work func([]T)) {
 	}
 }
 
+// len is how many items wait.
+func (q *queue[T]) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.items.len()
+}
+
 func (q *queue[T]) done() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -37,6 +37,14 @@ func (d *Deliver) poisoned(ctx context.Context, it *item, cause error) {
 	d.conclude(ctx, it, o, s)
 }
 
+// postpone sends an item to a retry topic without an attempt: its device is to be left alone for so long.
+func (d *Deliver) postpone(ctx context.Context, it *item, wait time.Duration) {
+	o := push.Outcome{Disposition: push.Retry, Reason: push.ReasonDeviceThrottled}
+	s := step{disposition: o.Disposition, reason: o.Reason, meta: it.meta}
+	s.meta.Reason, s.unmarked = o.Reason, true
+	d.conclude(ctx, it, o, s.after(wait, it.n, d.cfg.Now(), d.cfg.Topics, d.cfg.Policy))
+}
+
 // conclude takes the steps that follow an outcome.
 func (d *Deliver) conclude(ctx context.Context, it *item, o push.Outcome, s step) {
 	now := d.cfg.Now()

@@ -38,6 +38,15 @@ func next(o push.Outcome, n *push.Notification, meta stream.Meta, now time.Time,
 		// A newer attempt is under way: its mark must stay, or it would end as done and nobody would be pushed.
 		s.mark, s.unmarked = registry.MarkDone, o.Reason == push.ReasonSuperseded
 	case push.DropToken:
+		if o.Reason == push.ReasonUnregistered && policy.Grace > 0 {
+			if s.meta.Refused.IsZero() {
+				s.meta.Refused = now
+			}
+			if left := s.meta.Refused.Add(policy.Grace).Sub(now); left > 0 { // it has to say so again
+				s.disposition, s.mark = push.Retry, registry.MarkReleased
+				return s.after(left, n, now, topics, policy)
+			}
+		}
 		s.reject, s.mark = true, registry.MarkDone
 	case push.Park:
 		s.topic, s.mark = topics.Parked(n.Platform), registry.MarkReleased
@@ -48,24 +57,35 @@ func next(o push.Outcome, n *push.Notification, meta stream.Meta, now time.Time,
 			s.topic, s.unmarked = topics.Retry(n.Platform, policy.Delays[0]), true
 			return s
 		}
-		charged, delay := meta.Attempt+1, policy.Delay(meta.Attempt, o.RetryAfter)
-		s.mark = registry.MarkRetry
-		if o.Scope == push.ScopeProvider && !o.Ambiguous { // an outage is not the notification's fault
-			charged, delay = meta.Attempt, policy.Waited(age(meta, now), o.RetryAfter)
+		if o.Scope != push.ScopeDevice && !o.Ambiguous { // an outage, or a quota, is not the notification's fault
 			s.mark = registry.MarkReleased
+			return s.follow(policy.Waited(age(meta, now), o.RetryAfter), o.RetryAfter, n, now, topics)
 		}
-		if charged > policy.MaxAttempts {
+		if meta.Attempt >= policy.MaxAttempts {
 			return dead(push.ReasonAttemptsExhausted)
 		}
-		if !n.Expires.After(now.Add(max(delay, o.RetryAfter))) { // it would be too late
-			s.disposition, s.reason, s.mark = push.Filter, push.ReasonExpired, registry.MarkDone
-			return s
+		s.mark = registry.MarkRetry
+		if s = s.follow(policy.Delay(meta.Attempt, o.RetryAfter), o.RetryAfter, n, now, topics); s.topic != "" {
+			s.meta.Attempt++
 		}
-		s.topic = topics.Retry(n.Platform, delay)
-		s.meta.Attempt, s.meta.NotBefore = charged, time.Time{}
-		if o.RetryAfter > delay {
-			s.meta.NotBefore = now.Add(o.RetryAfter)
-		}
+	}
+	return s
+}
+
+// after is a repetition when so much time has passed.
+func (s step) after(wait time.Duration, n *push.Notification, now time.Time, topics stream.Topics, policy outcome.Policy) step {
+	return s.follow(policy.Hop(wait), wait, n, now, topics)
+}
+
+// follow is a repetition by the retry topic of a delay, no sooner than after wait. What would come too late ends.
+func (s step) follow(delay, wait time.Duration, n *push.Notification, now time.Time, topics stream.Topics) step {
+	if !n.Expires.After(now.Add(max(delay, wait))) {
+		s.disposition, s.reason, s.mark, s.unmarked = push.Filter, push.ReasonExpired, registry.MarkDone, false
+		return s
+	}
+	s.topic, s.meta.NotBefore = topics.Retry(n.Platform, delay), time.Time{}
+	if wait > delay {
+		s.meta.NotBefore = now.Add(wait)
 	}
 	return s
 }

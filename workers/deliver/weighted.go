@@ -33,6 +33,26 @@ func (w *weighted[T]) take(n int) []T {
 	return batch
 }
 
+// first says whether the oldest item of a lane matches.
+func (w *weighted[T]) first(match func(T) bool) bool {
+	for l := range w.queues {
+		if q := &w.queues[l]; q.len() > 0 && match(q.items[q.head]) {
+			return true
+		}
+	}
+	return false
+}
+
+// remove takes out the items that match.
+func (w *weighted[T]) remove(match func(T) bool) []T {
+	var out []T
+	for l := range w.queues {
+		out = append(out, w.queues[l].remove(match)...)
+	}
+	w.held -= len(out)
+	return out
+}
+
 // next chooses a lane that holds something. A lane that was empty begins without credit, so that it cannot save up.
 func (w *weighted[T]) next() int {
 	best, total := -1, 0
@@ -82,4 +102,20 @@ func (f *fifo[T]) take() T {
 		f.items, f.head = f.items[:rest], 0
 	}
 	return item
+}
+
+// remove takes out the items that match; the others keep their order.
+func (f *fifo[T]) remove(match func(T) bool) []T {
+	var out []T
+	kept := f.items[:f.head]
+	for _, item := range f.items[f.head:] {
+		if match(item) {
+			out = append(out, item)
+		} else {
+			kept = append(kept, item)
+		}
+	}
+	clear(f.items[len(kept):])
+	f.items = kept
+	return out
 }

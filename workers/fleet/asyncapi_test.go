@@ -167,7 +167,7 @@ func TestAsyncAPINamesEveryHeader(t *testing.T) {
 	t.Parallel()
 	at := time.UnixMilli(1)
 	written := stream.Meta{ID: "id", Lane: push.LaneUrgent, Attempt: 1, NotBefore: at, FirstSeen: at, Reason: push.ReasonTimeout, Answer: "503",
-		Origin: "im.messages/0/0", Traceparent: "00", Redrive: 1}.Headers()
+		Origin: "im.messages/0/0", Traceparent: "00", Redrive: 1, Refused: at}.Headers()
 	var names []string
 	for _, h := range written {
 		names = append(names, h.Key)

@@ -23,6 +23,8 @@ type credentialWatch struct {
 	log     *zap.Logger
 	now     func() time.Time
 	known   map[credentialName]knownCredential
+	// replaced is called when another key than the last one known is in use; nil = not.
+	replaced func(push.CredentialState)
 }
 
 type credentialName struct{ app, name string }
@@ -59,7 +61,10 @@ func (w *credentialWatch) tell(s push.CredentialState) {
 	now := w.now()
 	w.metrics.Credential(s, now)
 	name := credentialName{s.App, s.Name}
-	before := w.known[name]
+	before, told := w.known[name]
+	if told && w.replaced != nil && s.Fingerprint != "" && s.Fingerprint != before.fingerprint {
+		w.replaced(s)
+	}
 	log := w.log.With(zap.String("platform", string(s.Platform)), zap.String("app", s.App), zap.String("credential", s.Name),
 		zap.String("source", s.Source), zap.String("kind", s.Kind), zap.String("key_id", s.KeyID), zap.String("fingerprint", s.Fingerprint))
 	if before.fingerprint != "" && s.Fingerprint != before.fingerprint {

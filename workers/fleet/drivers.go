@@ -45,20 +45,20 @@ func (f *fleet) offline(ctx context.Context, app, user, device string, value []b
 		Partition: stream.ByKey}, done)
 }
 
-// keyless says whether a platform needs no credential.
-func keyless(p push.Platform) bool {
+// kindOf is a platform's line in the table.
+func kindOf(p push.Platform) push.Kind {
 	for _, kind := range Platforms() {
 		if kind.Platform == p {
-			return kind.Keyless
+			return kind
 		}
 	}
-	return false
+	return push.Kind{}
 }
 
 // knownCredential says whether an app has a credential of that name on that platform, or needs none there.
 func (f *fleet) knownCredential(app string, p push.Platform, name string) bool {
 	configured, ok := f.cfg.Apps[app]
-	if !ok || keyless(p) {
+	if !ok || kindOf(p).Keyless {
 		return ok
 	}
 	c, ok := configured.Credentials[name]

@@ -24,6 +24,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	"github.com/pushfleet/pushfleet/pkg/telemetry"
+	"github.com/pushfleet/pushfleet/workers/control"
 	"github.com/pushfleet/pushfleet/workers/outcome"
 )
 
@@ -52,6 +53,7 @@ type fleet struct {
 	pub      *stream.Publisher
 	reg      *registry.Registry
 	recorder *outcome.Recorder
+	board    *control.Board
 	share    share          // of each deliver role, and of all the others together
 	budget   *stream.Budget // of the others
 	metrics  *telemetry.Metrics
@@ -113,6 +115,7 @@ func (f *fleet) open() error {
 	f.health.Add("kafka", f.cluster.Ready)
 	f.health.Add("redis", f.reg.Ready)
 	f.metrics.WatchPublisher("main", func() telemetry.PublisherState { return publisherState(f.pub) })
+	f.board = control.NewBoard(f.cluster, f.topics, f.log.Named("control"))
 	f.recorder = outcome.NewRecorder(f.pub, f.topics.Events(), f.eventPartitions, f.observe)
 	f.writers = append(f.writers, f.recorder.Run)
 	return nil
@@ -175,6 +178,10 @@ func (f *fleet) wire() error {
 			return fmt.Errorf("role %s: %w", role, err)
 		}
 	}
+	if slices.ContainsFunc(f.opts.Roles, Role.obeys) {
+		f.workers = append(f.workers, f.board.Run)
+		f.health.Add("control", f.board.Ready)
+	}
 	if !slices.Contains(f.opts.Roles, RoleAPI) {
 		return f.listenHealth()
 	}
@@ -183,15 +190,25 @@ func (f *fleet) wire() error {
 
 // source adds a source of records with its handler.
 func (f *fleet) source(role Role, cfg stream.SourceConfig, handle func(context.Context, []*stream.Record)) error {
-	cfg.Group = f.group(cfg.Group)
-	s, err := f.cluster.NewSource(cfg)
-	if err != nil {
-		return err
+	s, err := f.newSource(cfg)
+	if err == nil {
+		f.read(role, s, cfg.Group, handle)
 	}
-	f.health.Add("source "+cfg.Group, func(context.Context) error { return s.Ready() })
-	f.metrics.WatchSource(string(role), cfg.Group, func() telemetry.SourceState { return sourceState(s) })
+	return err
+}
+
+// newSource makes a source that nobody reads yet.
+func (f *fleet) newSource(cfg stream.SourceConfig) (*stream.Source, error) {
+	cfg.Group = f.group(cfg.Group)
+	return f.cluster.NewSource(cfg)
+}
+
+// read adds a source with its handler; group is that of its configuration.
+func (f *fleet) read(role Role, s *stream.Source, group string, handle func(context.Context, []*stream.Record)) {
+	group = f.group(group)
+	f.health.Add("source "+group, func(context.Context) error { return s.Ready() })
+	f.metrics.WatchSource(string(role), group, func() telemetry.SourceState { return sourceState(s) })
 	f.sources = append(f.sources, func(ctx context.Context) error { return s.Run(ctx, f.counted(role, handle)) })
-	return nil
 }
 
 // group is the name of a consumer group.

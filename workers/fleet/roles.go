@@ -26,6 +26,9 @@ func RoleDeliver(p push.Platform) Role { return Role(deliverPrefix + string(p)) 
 
 const deliverPrefix = "deliver-"
 
+// obeys says whether a role has to know what an operator has stopped.
+func (r Role) obeys() bool { return r == RoleRetry || strings.HasPrefix(string(r), deliverPrefix) }
+
 // Roles lists every role.
 func Roles() []Role {
 	roles := []Role{RoleRoute}

@@ -11,7 +11,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	"github.com/pushfleet/pushfleet/workers/api"
-	"github.com/pushfleet/pushfleet/workers/deliver"
+	"github.com/pushfleet/pushfleet/workers/control"
 	"github.com/pushfleet/pushfleet/workers/devices"
 	"github.com/pushfleet/pushfleet/workers/report"
 	"github.com/pushfleet/pushfleet/workers/retry"
@@ -71,29 +71,6 @@ func (f *fleet) served() map[push.Platform]bool {
 	return served
 }
 
-func (f *fleet) deliver(p push.Platform) error {
-	driver := f.drivers[p]
-	if driver == nil {
-		return fmt.Errorf("no such platform: %s", p)
-	}
-	d := deliver.New(deliver.Config{Platform: p, Topics: f.topics, Owner: f.owner, Policy: f.policy, SendTimeout: 10 * time.Second,
-		Concurrency: driver.Concurrency(), Share: max(f.share.records/2, 1), Weights: f.cfg.Lanes, Keyless: keyless(p), Now: time.Now,
-		Serves: func(p push.Platform) bool { return f.drivers[p] != nil },
-		Known:  func(app, name string) bool { return f.knownCredential(app, p, name) }, AnyForeground: f.anyForeground,
-		Observe: f.attempted},
-		f.reg, driver.Sender, f.pub, f.recorder, f.log.Named(string(RoleDeliver(p))))
-	f.workers = append(f.workers, d.Run)
-	if keeper, ok := driver.(push.CredentialKeeper); ok {
-		f.workers = append(f.workers, newCredentialWatch(keeper, f.metrics, f.log.Named("credentials"), time.Now).run)
-	}
-	var lanes []stream.Lane
-	for _, l := range push.Lanes {
-		lanes = append(lanes, stream.Lane{Topics: []string{f.topics.Work(p, l)}, Weight: f.cfg.Lanes[l]})
-	}
-	return f.source(RoleDeliver(p), stream.SourceConfig{Group: string(RoleDeliver(p)), Lanes: lanes,
-		MaxRecords: f.share.records, MaxBytes: f.share.bytes, DrainTimeout: f.end.drain}, d.Handle)
-}
-
 func (f *fleet) retry() error {
 	for _, p := range f.platforms {
 		for _, delay := range f.cfg.Retry.Delays {
@@ -102,7 +79,7 @@ func (f *fleet) retry() error {
 				return err
 			}
 		}
-		if err := f.waitingRoom(p, "parked-"+string(p), f.topics.Parked(p), f.cfg.Retry.Park); err != nil {
+		if err := f.parked(p); err != nil {
 			return err
 		}
 	}
@@ -113,8 +90,27 @@ func (f *fleet) waitingRoom(p push.Platform, name, topic string, delay time.Dura
 	r := retry.New(retry.Config{Topics: f.topics, Platform: p, Delay: delay, Policy: f.policy, Now: time.Now},
 		f.pub, f.recorder, f.log.Named(name))
 	f.workers = append(f.workers, r.Run)
-	return f.source(RoleRetry, stream.SourceConfig{Group: name, Lanes: lane(topic),
-		MaxRecords: waitingRecords, MaxBytes: waitingBytes, PartitionWindow: waitingRecords / 2, DrainTimeout: min(waitingDrain, f.end.drain)}, r.Handle)
+	return f.source(RoleRetry, f.waiting(name, topic), r.Handle)
+}
+
+func (f *fleet) parked(p push.Platform) error {
+	name, topic := "parked-"+string(p), f.topics.Parked(p)
+	r := retry.NewParked(retry.ParkedConfig{Topics: f.topics, Platform: p, Sweep: f.cfg.Retry.Park, Now: time.Now,
+		Ends: func(ctx context.Context) (map[int32]int64, error) { return f.cluster.Ends(ctx, topic) }},
+		f.pub, f.recorder, f.log.Named(name))
+	f.board.OnChange(func(c control.Change) {
+		if c.Kind != control.Paused && (c.Platform == "" || c.Platform == p) {
+			r.Return(c.Target)
+		}
+	})
+	f.workers = append(f.workers, r.Run)
+	return f.source(RoleRetry, f.waiting(name, topic), r.Handle)
+}
+
+// waiting is the source of a topic whose records wait.
+func (f *fleet) waiting(group, topic string) stream.SourceConfig {
+	return stream.SourceConfig{Group: group, Lanes: lane(topic), MaxRecords: waitingRecords, MaxBytes: waitingBytes,
+		PartitionWindow: waitingRecords / 2, DrainTimeout: min(waitingDrain, f.end.drain)}
 }
 
 func (f *fleet) devices() error {

@@ -6,6 +6,9 @@ import "time"
 type Policy struct {
 	Delays      []time.Duration // of the retry topics, ascending, at least one
 	MaxAttempts int
+	// Grace is how long after a provider's first word that a token is unregistered it is asked again, before the token
+	// is dropped; 0 = its first word counts.
+	Grace time.Duration
 }
 
 // Delay chooses the retry topic after an attempt (1 = the first), where the provider wished for a pause (0 = none).

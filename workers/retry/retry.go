@@ -1,7 +1,8 @@
-// Package retry brings notifications back to their lane when their time has come. Records of a retry topic, or of the
-// parked topic, flow in; each flows out to its lane's work topic when it is due, to a longer delay when its not-before
-// lies further ahead, or ends as expired. It promises that a record is acknowledged only when its successor is durable,
-// that no record waits for one of another delay, and that waiting costs one timer for the whole topic.
+// Package retry brings notifications back to their lane when their time has come. Records of a retry topic flow in; each
+// flows out to its lane's work topic when it is due, to a longer delay when its not-before lies further ahead, or ends
+// as expired. Records of a parked topic flow in, too; each flows out to its lane when its credential can send again, or
+// when a sweep tries all. It promises that a record is acknowledged only when its successor is durable, that no record
+// waits for one of another delay or credential, and that waiting costs one timer for the whole topic.
 package retry
 
 import (
@@ -33,46 +34,19 @@ type Config struct {
 
 // Retry is the waiting room of one topic. Handle is called by one goroutine; Run must be running.
 type Retry struct {
-	cfg    Config
-	pub    outcome.Publisher
-	events Events
-	log    *zap.Logger
-	in     chan *waiting
-	ended  chan struct{}   // capacity 1: a generation ended, what waits for it is to be dropped
-	last   context.Context // of the generation that Handle was called for last
-}
-
-// waiting is one record with its time.
-type waiting struct {
-	ctx context.Context // ends when the record must not be moved any more
-	rec *stream.Record
-	due time.Time
+	entrance
+	mover
+	delay  time.Duration
+	policy outcome.Policy
 }
 
 // New returns a Retry.
 func New(cfg Config, pub outcome.Publisher, events Events, log *zap.Logger) *Retry {
-	return &Retry{cfg: cfg, pub: pub, events: events, log: log, in: make(chan *waiting), ended: make(chan struct{}, 1)}
+	return &Retry{entrance: newEntrance(), mover: mover{cfg.Topics, cfg.Platform, cfg.Now, pub, events, log}, delay: cfg.Delay, policy: cfg.Policy}
 }
 
 // Handle takes records; they wait in Run. The source's window bounds how many.
-func (r *Retry) Handle(ctx context.Context, batch []*stream.Record) {
-	if ctx != r.last {
-		r.last = ctx
-		context.AfterFunc(ctx, func() {
-			select {
-			case r.ended <- struct{}{}:
-			default:
-			}
-		})
-	}
-	for _, rec := range batch {
-		select {
-		case r.in <- &waiting{ctx: ctx, rec: rec, due: rec.Time.Add(r.cfg.Delay)}:
-		case <-ctx.Done():
-			rec.Drop()
-		}
-	}
-}
+func (r *Retry) Handle(ctx context.Context, batch []*stream.Record) { r.enter(ctx, batch, r.delay) }
 
 // Run moves what is due until ctx ends. What waits when its generation ends is dropped, and read again by its next
 // owner.
@@ -81,16 +55,16 @@ func (r *Retry) Run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		for len(room) > 0 && !room[0].due.After(r.cfg.Now()) {
+		for len(room) > 0 && !room[0].due.After(r.now()) {
 			if w := heap.Pop(&room).(*waiting); w.ctx.Err() == nil {
-				r.move(w)
+				r.move(w, r.where)
 			} else {
 				w.rec.Drop()
 			}
 		}
 		next := time.Hour
 		if len(room) > 0 {
-			next = max(room[0].due.Sub(r.cfg.Now()), time.Millisecond)
+			next = max(room[0].due.Sub(r.now()), time.Millisecond)
 		}
 		timer.Reset(next)
 		select {
@@ -98,6 +72,7 @@ func (r *Retry) Run(ctx context.Context) {
 			heap.Push(&room, w)
 		case <-r.ended:
 			room = current(room)
+			heap.Init(&room)
 		case <-timer.C:
 		case <-ctx.Done():
 			return
@@ -105,46 +80,12 @@ func (r *Retry) Run(ctx context.Context) {
 	}
 }
 
-// current drops what waits for a generation that ended.
-func current(room byDue) byDue {
-	kept := room[:0]
-	for _, w := range room {
-		if w.ctx.Err() == nil {
-			kept = append(kept, w)
-		} else {
-			w.rec.Drop()
-		}
-	}
-	clear(room[len(kept):])
-	heap.Init(&kept)
-	return kept
-}
-
-// move gives a due record its next place.
-func (r *Retry) move(w *waiting) {
-	now := r.cfg.Now()
-	pending := outcome.NewPending(w.rec.Ack, func(err error) {
-		w.rec.Drop()
-		r.log.Error("record left to be read again", zap.String("topic", w.rec.Topic), zap.Int32("partition", w.rec.Partition),
-			zap.Int64("offset", w.rec.Offset), zap.Error(err))
-	})
-	defer pending.Done(nil)
-	n, meta, err := stream.DecodeWork(w.rec)
-	if err != nil {
-		r.log.Error("unreadable record to the dead topic", zap.String("topic", w.rec.Topic), zap.Int32("partition", w.rec.Partition),
-			zap.Int64("offset", w.rec.Offset), zap.Error(err))
-		r.pub.Publish(w.ctx, stream.DeadWork(r.cfg.Topics, r.cfg.Platform, w.rec, push.ReasonInvalidMessage, now), pending.Add())
-		return
-	}
-	if !n.Expires.After(now) {
-		r.events.Record(w.ctx, outcome.EventOf(n, meta, push.Filter, push.ReasonExpired, "", now), pending.Add())
-		return
-	}
-	topic := r.cfg.Topics.Work(r.cfg.Platform, meta.Lane)
+// where is the lane of a due record, or a longer delay.
+func (r *Retry) where(_ *push.Notification, meta stream.Meta, now time.Time) string {
 	if left := meta.NotBefore.Sub(now); left > 0 {
-		topic = r.cfg.Topics.Retry(r.cfg.Platform, r.cfg.Policy.Hop(left))
+		return r.topics.Retry(r.platform, r.policy.Hop(left))
 	}
-	r.pub.Publish(w.ctx, stream.Message{Topic: topic, Key: w.rec.Key, Value: w.rec.Value, Headers: w.rec.Headers, Partition: -1}, pending.Add())
+	return r.topics.Work(r.platform, meta.Lane)
 }
 
 // byDue is a heap, the next due first.

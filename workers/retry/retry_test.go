@@ -33,6 +33,12 @@ func (r *room) note(format string, args ...any) {
 	r.steps = append(r.steps, fmt.Sprintf("%s ", time.Since(r.start).Round(time.Second))+fmt.Sprintf(format, args...))
 }
 
+func (r *room) happened() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.steps, "; ")
+}
+
 func (r *room) Publish(_ context.Context, m stream.Message, done func(error)) {
 	r.note("to %s", m.Topic)
 	done(nil)
@@ -130,7 +136,7 @@ func play(t *testing.T, want string, act func(context.Context, *room, *Retry)) {
 		act(t.Context(), r, w)
 		cancel()
 		<-done
-		if got := strings.Join(r.steps, "; "); got != want {
+		if got := r.happened(); got != want {
 			t.Errorf("steps\n got %s\nwant %s", got, want)
 		}
 	})
