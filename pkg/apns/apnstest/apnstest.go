@@ -198,7 +198,7 @@ func (s *Server) Serve(r *wire.Request) wire.Reply {
 	if id == "" {
 		id = uuid.NewString()
 	}
-	reply.Line = wire.Line{ID: id, Token: token}
+	reply.Line = wire.Line{ID: id, Token: token, Collapse: f.collapseID}
 	reply.Delay += s.server.Latency(rules.Latency, token, id)
 	if a.status != http.StatusOK {
 		return finish(reply, id, a, nil)

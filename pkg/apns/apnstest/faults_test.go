@@ -328,3 +328,23 @@ func TestACertificateOfAnotherAuthorityOrTimeEndsTheConnection(t *testing.T) {
 		}
 	}
 }
+
+func TestACollapseIDReplacesAnEarlierPushOfTheDevice(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	var ids []string
+	for i, collapse := range []string{"one", "two", "one", ""} {
+		r := s.good(t)
+		ids = append(ids, fmt.Sprintf("%s%d", id[:35], i))
+		r.Header.Set("apns-id", ids[i])
+		r.Header.Set("apns-collapse-id", collapse)
+		s.do(t, r)
+	}
+	var got []string
+	for _, e := range s.Control().Ledger.Entries(token) {
+		got = append(got, e.Replaces)
+	}
+	if diff := cmp.Diff([]string{"", "", ids[0], ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}

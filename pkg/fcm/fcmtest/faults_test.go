@@ -296,3 +296,33 @@ func TestClientsOfHTTP1AreServed(t *testing.T) {
 		t.Error("no access token")
 	}
 }
+
+func TestWhatIsReplacedOnADevice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fcmtest.Config{})
+	good := w.authorization(t)
+	for _, m := range []string{
+		`"token":"t","android":{"collapse_key":"k"}`,
+		`"token":"u","android":{"collapse_key":"k"}`,
+		`"token":"t","android":{"collapseKey":"k"}`,
+		`"token":"t","notification":{"title":"x"},"android":{"collapse_key":"k"}`, // a notification ignores it
+		`"token":"t","android":{"notification":{"tag":"k"}}`,
+		`"token":"t","android":{"notification":{"tag":"k"}}`,
+	} {
+		w.post(t, sendPath, good, `{"message":{`+m+`}}`)
+	}
+	entries := w.Control().Ledger.Entries("")
+	var got []int
+	for _, e := range entries {
+		replaced := -1
+		for i := range entries {
+			if entries[i].ID == e.Replaces {
+				replaced = i
+			}
+		}
+		got = append(got, replaced)
+	}
+	if diff := cmp.Diff([]int{-1, -1, 0, -1, -1, 4}, got); diff != "" {
+		t.Errorf("replaced (-want +got):\n%s", diff)
+	}
+}

@@ -27,6 +27,18 @@ type request struct {
 	validateOnly bool
 	notification bool   // it has one, so it is collapsible
 	collapseKey  string // of android
+	tag          string // of android's notification
+}
+
+// collapse is what replaces an earlier message: a notification goes by its tag and ignores the key.
+func (r *request) collapse() string {
+	switch {
+	case r.tag != "":
+		return "tag " + r.tag
+	case r.collapseKey != "" && !r.notification:
+		return "key " + r.collapseKey
+	}
+	return ""
 }
 
 // violation is what the API finds wrong.
@@ -163,6 +175,8 @@ func (r *reader) text(path string, k kind) *violation {
 		r.request.targets++
 	case "message.android.collapseKey", "message.android.collapse_key":
 		r.request.collapseKey = text
+	case "message.android.notification.tag":
+		r.request.tag = text
 	}
 	return nil
 }

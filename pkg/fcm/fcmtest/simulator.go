@@ -235,7 +235,7 @@ func (s *Simulator) oauthFault(f *faults.Fault, reply *wire.Reply) {
 // serveSend answers a send request.
 func (s *Simulator) serveSend(r *wire.Request, conn *provider.Conn, project string, reply *wire.Reply) {
 	req, invalid := s.parse(r.Body)
-	reply.Line = wire.Line{Skip: req.validateOnly, Token: req.token, Body: req.message}
+	reply.Line = wire.Line{Skip: req.validateOnly, Token: req.token, Body: req.message, Collapse: req.collapse()}
 	refusal, answered := s.decide(r, conn, project, req, invalid, reply)
 	if !answered {
 		return

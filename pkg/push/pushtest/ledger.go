@@ -26,6 +26,9 @@ type Entry struct {
 	Body     json.RawMessage   `json:"body"`    // as received; a JSON string where it is not JSON
 	Status   int               `json:"status"`  // 0 = no answer, the connection failed by script
 	Reason   string            `json:"reason,omitempty"`
+	// Replaces is the ID of the accepted push that this one takes the place of on the device: it went to the same token
+	// under the same collapse id, key or tag.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // Record is an entry as a simulator has it at hand. The ledger keeps nothing of what it points to.
@@ -38,6 +41,7 @@ type Record struct {
 	Body     []byte
 	Status   int
 	Reason   string
+	Collapse string // what pushes to one token replace each other by; "" = nothing
 }
 
 // Limits bound the memory of a [Ledger]. The oldest entries leave first.
@@ -65,7 +69,11 @@ type Ledger struct {
 	hashes   *idHashes      // in accepted's place where only counts are kept
 	counts   Counts
 	answers  map[verdict]int
+	shown    map[string]string // by token and what it is replaced by: the id of the last accepted push
 }
+
+// maxShown bounds the pushes that may be replaced; beyond it all are forgotten.
+const maxShown = 100_000
 
 type line struct {
 	token, id string
@@ -121,9 +129,13 @@ func (l *Ledger) Record(r Record) {
 	var entry line
 	l.mu.Lock()
 	countOnly := l.limits.CountOnly
+	replaces := ""
+	if !countOnly {
+		replaces = l.replace(r)
+	}
 	l.mu.Unlock()
 	if !countOnly {
-		entry = line{token: r.Token, id: r.ID, accepted: r.Status == http.StatusOK, json: appendRecord(nil, r)} // the slow part, outside the lock
+		entry = line{token: r.Token, id: r.ID, accepted: r.Status == http.StatusOK, json: appendRecord(nil, r, replaces)} // the slow part, outside the lock
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,6 +151,20 @@ func (l *Ledger) Record(r Record) {
 	for live := len(l.lines) - l.head; live > l.limits.Entries || l.bytes > l.limits.Bytes; live-- {
 		l.dropOldest()
 	}
+}
+
+// replace remembers what a device shows, and returns the id that r takes the place of.
+func (l *Ledger) replace(r Record) (id string) {
+	if r.Collapse == "" || r.Status != http.StatusOK {
+		return ""
+	}
+	key := r.Token + "\x00" + r.Collapse
+	id = l.shown[key]
+	if len(l.shown) >= maxShown {
+		clear(l.shown)
+	}
+	l.shown[key] = r.ID
+	return id
 }
 
 func (l *Ledger) count(r Record) {
@@ -244,5 +270,6 @@ func (l *Ledger) clear() {
 	l.accepted = make(map[string]int)
 	l.hashes = newIDHashes(l.limits.Entries)
 	l.answers = make(map[verdict]int)
+	l.shown = make(map[string]string)
 	l.counts = Counts{}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // appendRecord writes r as one JSON line, without reflection: the ledger must not slow the simulator.
-func appendRecord(dst []byte, r Record) []byte {
+func appendRecord(dst []byte, r Record, replaces string) []byte {
 	if dst == nil {
 		dst = make([]byte, 0, 512+len(r.Body))
 	}
@@ -32,6 +32,10 @@ func appendRecord(dst []byte, r Record) []byte {
 	if r.Reason != "" {
 		dst = append(dst, `,"reason":`...)
 		dst = appendString(dst, r.Reason)
+	}
+	if replaces != "" {
+		dst = append(dst, `,"replaces":`...)
+		dst = appendString(dst, replaces)
 	}
 	return append(dst, '}', '\n')
 }

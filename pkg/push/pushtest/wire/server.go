@@ -203,7 +203,7 @@ func (s *Server) record(r *Request, line *Line) {
 	}
 	s.cfg.Ledger.Record(pushtest.Record{
 		Time: s.cfg.Now(), Platform: s.cfg.Platform, ID: line.ID, Token: line.Token, Header: r.Header, Body: body,
-		Status: line.Status, Reason: line.Reason,
+		Status: line.Status, Reason: line.Reason, Collapse: line.Collapse,
 	})
 }
 

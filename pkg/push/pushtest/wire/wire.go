@@ -95,6 +95,7 @@ type Line struct {
 	Status    int // 0 = no answer
 	Reason    string
 	Body      []byte // nil = the request's
+	Collapse  string // what pushes to the token replace each other by; "" = nothing
 }
 
 // Last says which stream a GOAWAY names as the last that was looked at.
