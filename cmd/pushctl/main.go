@@ -1,6 +1,7 @@
 // Command pushctl is the operator's command line: it sends messages, sets and shows devices, follows a message's way,
-// reads lag and dead letters, and redrives them. Results go to stdout, everything else to stderr. It exits with 0 when
-// all went well, 1 when something failed, 2 when the command line is wrong.
+// reads lag and dead letters, redrives them, checks credentials, and stops and resumes sending. Results go to stdout,
+// everything else to stderr. It exits with 0 when all went well, 1 when something failed, 2 when the command line is
+// wrong.
 package main
 
 import (
@@ -49,6 +50,6 @@ func (p *program) root() *cobra.Command {
 	flags.StringVarP(&p.output, "output", "o", "table", "table, or json: one object a line")
 	flags.StringVar(&p.apiURL, "api-url", "", "address of the API (default: api.listen of the configuration)")
 	flags.StringVar(&p.tokenFile, "token-file", "", "file whose first line is a bearer token (default: api.tokens_file)")
-	root.AddCommand(p.send(), p.device(), p.trace(), p.topics(), p.dead(), p.credential(), p.preview())
+	root.AddCommand(p.send(), p.device(), p.trace(), p.topics(), p.dead(), p.pause(), p.resume(), p.credential(), p.preview())
 	return root
 }
