@@ -101,29 +101,34 @@ func TestOneDeviceInTheForegroundSilencesTheOthersWhereTheAppWantsIt(t *testing.
 	}
 }
 
+// TestLanes: where a push goes, of a message to one and of a message to a group that is fanned out.
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		more string
-		want push.Lane
+		more       string
+		one, group push.Lane
 	}{
-		"a message":   {``, push.LaneNormal},
-		"High":        {`"MsgPriority":"High",`, push.LaneNormal},
-		"Low":         {`"MsgPriority":"Low",`, push.LaneBulk},
-		"a call":      {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, push.LaneUrgent},
-		"a High call": {`"MsgPriority":"High","OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, push.LaneUrgent},
-		"a sync":      {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"background"}},`, push.LaneNormal},
+		"a message":   {``, push.LaneNormal, push.LaneBulk},
+		"High":        {`"MsgPriority":"High",`, push.LaneNormal, push.LaneNormal},
+		"Low":         {`"MsgPriority":"Low",`, push.LaneBulk, push.LaneBulk},
+		"a call":      {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, push.LaneUrgent, push.LaneUrgent},
+		"a High call": {`"MsgPriority":"High","OfflinePushInfo":{"ApnsInfo":{"PushType":"voip"}},`, push.LaneUrgent, push.LaneUrgent},
+		"a sync":      {`"OfflinePushInfo":{"ApnsInfo":{"PushType":"background"}},`, push.LaneNormal, push.LaneBulk},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			r.device(t, "bob", "phone", 4)
+			r.join(t, "team", clock.Add(-time.Minute), "bob")
 			r.route.Handle(t.Context(), []*stream.Record{r.record(0, strings.Replace(toBob, "{", "{"+c.more, 1))})
-			if want := "push.apns." + string(c.want); r.sent[0].Topic != want {
-				t.Errorf("%s, want %s", r.sent[0].Topic, want)
-			}
-			if meta, err := stream.ParseMeta(r.sent[0].Headers); err != nil || meta.Lane != c.want {
-				t.Errorf("header %s, %v", meta.Lane, err)
+			r.route.HandleFanout(t.Context(), []*stream.Record{r.whole(t, "team", r.record(1, strings.Replace(toTeam, "{", "{"+c.more, 1)))})
+			for i, want := range []push.Lane{c.one, c.group} {
+				if topic := "push.apns." + string(want); r.sent[i].Topic != topic {
+					t.Errorf("%s, want %s", r.sent[i].Topic, topic)
+				}
+				if meta, err := stream.ParseMeta(r.sent[i].Headers); err != nil || meta.Lane != want {
+					t.Errorf("header %s, want %s, %v", meta.Lane, want, err)
+				}
 			}
 		})
 	}
