@@ -30,7 +30,7 @@ type Preview struct {
 	Apps       map[string]Policy
 	MaxAge     time.Duration
 	Say        func(problem string) // what is wrong with a message that is dead: the answer has only its reason
-	Registry   registry.Options // lease and limits; Now is replaced by the question's
+	Registry   registry.Options     // lease and limits; Now is replaced by the question's
 
 	servers []string // Redis to ask in place of a private one, as registry.Config.Addrs; for tests
 }
