@@ -24,6 +24,7 @@ type follows struct {
 	Topic       string
 	Attempt     int
 	NotBefore   time.Duration // from now; 0 = none
+	Refused     time.Time
 	Mark        registry.MarkState
 	Unmarked    bool
 	Reject      bool
@@ -44,6 +45,8 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 		outcome push.Outcome
 		attempt int
 		age     time.Duration // since route wrote it
+		grace   time.Duration // of a token that is called unregistered
+		refused time.Duration // ago, when it was called so first; 0 = never
 		expires time.Duration
 		want    follows
 	}{
@@ -106,6 +109,47 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 			outcome: push.Outcome{Disposition: push.Park, Reason: push.ReasonCredentialRefused}, attempt: 2,
 			want: follows{Disposition: push.Park, Reason: push.ReasonCredentialRefused, Topic: "push.apns.parked", Attempt: 2, Mark: registry.MarkReleased},
 		},
+		"quota of the credential: no attempt charged": {
+			outcome: push.Outcome{Disposition: push.Retry, Reason: push.ReasonProviderThrottled, Scope: push.ScopeCredential, RetryAfter: 90 * time.Second}, attempt: 4,
+			want: follows{
+				Disposition: push.Retry, Reason: push.ReasonProviderThrottled, Topic: "push.apns.retry.1m", Attempt: 4,
+				NotBefore: 90 * time.Second, Mark: registry.MarkReleased,
+			},
+		},
+		"device throttled: an attempt": {
+			outcome: push.Outcome{Disposition: push.Retry, Reason: push.ReasonDeviceThrottled}, attempt: 1,
+			want: follows{Disposition: push.Retry, Reason: push.ReasonDeviceThrottled, Topic: "push.apns.retry.10s", Attempt: 2, Mark: registry.MarkRetry},
+		},
+		"paused: parked, no attempt charged": {
+			outcome: push.Outcome{Disposition: push.Park, Reason: push.ReasonPaused}, attempt: 2,
+			want: follows{Disposition: push.Park, Reason: push.ReasonPaused, Topic: "push.apns.parked", Attempt: 2, Mark: registry.MarkReleased},
+		},
+		"token is called unregistered for the first time, by a provider that errs: asked again later, no attempt charged": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered}, attempt: 4, grace: 20 * time.Minute,
+			want: follows{
+				Disposition: push.Retry, Reason: push.ReasonUnregistered, Topic: "push.apns.retry.10m", Attempt: 4,
+				NotBefore: 20 * time.Minute, Refused: now, Mark: registry.MarkReleased,
+			},
+		},
+		"and once more within the grace": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered}, attempt: 1, grace: 20 * time.Minute, refused: 19 * time.Minute,
+			want: follows{
+				Disposition: push.Retry, Reason: push.ReasonUnregistered, Topic: "push.apns.retry.1m", Attempt: 1,
+				Refused: now.Add(-19 * time.Minute), Mark: registry.MarkReleased,
+			},
+		},
+		"and after it": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered}, attempt: 1, grace: 20 * time.Minute, refused: 20 * time.Minute,
+			want: follows{Disposition: push.DropToken, Reason: push.ReasonUnregistered, Attempt: 1, Refused: now.Add(-20 * time.Minute), Mark: registry.MarkDone, Reject: true},
+		},
+		"a message that ends before the grace does leaves the token alone": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered}, attempt: 1, grace: 2 * time.Hour,
+			want: follows{Disposition: push.Filter, Reason: push.ReasonExpired, Attempt: 1, Refused: now, Mark: registry.MarkDone},
+		},
+		"a bad token has no grace": {
+			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken}, attempt: 1, grace: time.Hour,
+			want: follows{Disposition: push.DropToken, Reason: push.ReasonBadToken, Attempt: 1, Mark: registry.MarkDone, Reject: true},
+		},
 		"token is gone": {
 			outcome: push.Outcome{Disposition: push.DropToken, Reason: push.ReasonUnregistered}, attempt: 1,
 			want: follows{Disposition: push.DropToken, Reason: push.ReasonUnregistered, Attempt: 1, Mark: registry.MarkDone, Reject: true},
@@ -134,10 +178,16 @@ func TestWhatFollowsAnOutcome(t *testing.T) {
 				expires = test.expires
 			}
 			n := &push.Notification{Platform: "apns", Expires: now.Add(expires)}
-			s := next(test.outcome, n, stream.Meta{Attempt: test.attempt, FirstSeen: now.Add(-test.age)}, now, stream.Topics{}, policy)
+			meta := stream.Meta{Attempt: test.attempt, FirstSeen: now.Add(-test.age)}
+			if test.refused > 0 {
+				meta.Refused = now.Add(-test.refused)
+			}
+			policy := policy
+			policy.Grace = test.grace
+			s := next(test.outcome, n, meta, now, stream.Topics{}, policy)
 			got := follows{
 				Disposition: s.disposition, Reason: s.reason, Topic: s.topic, Attempt: s.meta.Attempt,
-				Unmarked: s.unmarked, Reject: s.reject,
+				Unmarked: s.unmarked, Reject: s.reject, Refused: s.meta.Refused,
 			}
 			if !s.unmarked {
 				got.Mark = s.mark
