@@ -96,15 +96,20 @@ func start(t *testing.T, options ...func(*apnstest.Config)) *simulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Pool()}, ForceAttemptHTTP2: true}
-	s.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	t.Cleanup(func() {
-		transport.CloseIdleConnections()
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	s.reconnect(t)
 	return s
+}
+
+// reconnect makes the next request open a connection.
+func (s *simulator) reconnect(t *testing.T) {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.authority.Pool()}, ForceAttemptHTTP2: true}
+	s.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	t.Cleanup(transport.CloseIdleConnections)
 }
 
 func (s *simulator) sign(t *testing.T, key any, method jwt.SigningMethod, team, keyID string, issued time.Time) string {

@@ -141,7 +141,7 @@ func TestAnExpiredTokenMayWedgeItsConnection(t *testing.T) {
 	s.put(t, `apns: {wedge_expired: true}`)
 	expired := refused(403, "ExpiredProviderToken")
 	got := []string{s.push(t, s.now), s.push(t, s.now.Add(-2*time.Hour)), s.push(t, s.now)}
-	s.client.CloseIdleConnections()
+	s.reconnect(t)
 	got = append(got, s.push(t, s.now))
 	if diff := cmp.Diff([]string{"200", expired, expired, "200"}, got); diff != "" {
 		t.Error(diff)
@@ -189,7 +189,7 @@ func TestAConnectionMayBeBoundToItsFirstKey(t *testing.T) {
 	got := []string{s.push(t, s.now), pushOther()}
 	s.put(t, `apns: {bind_connections: true}`)
 	got = append(got, pushOther(), s.push(t, s.now))
-	s.client.CloseIdleConnections()
+	s.reconnect(t)
 	got = append(got, pushOther())
 	if diff := cmp.Diff([]string{"200", "200", refused(403, "UnrelatedKeyIdInToken"), "200", "200"}, got); diff != "" {
 		t.Error(diff)
