@@ -25,7 +25,7 @@ const maxTokenBytes = 4096
 var errNotFCM = errors.New("the answer is not FCM's")
 
 // Kind is FCM's line in the fleet's table of platforms.
-func Kind() push.Kind { return push.Kind{Platform: Platform, Open: Open} }
+func Kind() push.Kind { return push.Kind{Platform: Platform, DoubtsUnregistered: true, Open: Open} }
 
 // Driver is FCM, configured. It implements [push.Driver].
 type Driver struct {
