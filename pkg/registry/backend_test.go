@@ -40,6 +40,8 @@ func TestConformance(t *testing.T) {
 		{"row 14: what is filtered does not count", testRow14FilteredDoesNotCount},
 		{"row 14: never 0", testRow14NeverZero},
 		{"row 14: a late unread report", testRow14LateUnread},
+		{"row 14: a late unread report after many messages", testRow14LateUnreadAfterManyMessages},
+		{"unread reports are small", testUnreadReportsAreSmall},
 		{"counted messages are bounded", testCountedMessagesAreBounded},
 		{"read", testRead},
 		{"calls", testCalls},

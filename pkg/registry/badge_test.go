@@ -65,7 +65,7 @@ func testRow14CountedOnce(t *testing.T, f *fixture) {
 	}
 }
 
-// What is not pushed does not count, whether that was decided at once or right before the send.
+// What is filtered does not count, whether that was decided at once or right before the send. What ends later stays counted.
 func testRow14FilteredDoesNotCount(t *testing.T, f *fixture) {
 	f.phone()
 	quiet := wishes{quietFrom: start, quietTill: at(3600)}
@@ -92,6 +92,28 @@ func testRow14FilteredDoesNotCount(t *testing.T, f *fixture) {
 		f.admit(request)
 		if got := f.shown(t).Badge; got != row.want {
 			t.Errorf("%s: the badge is %d, want %d", row.name, got, row.want)
+		}
+	}
+	for i, row := range []struct {
+		name   string
+		state  MarkState
+		reason push.Reason
+	}{
+		{"expired in the queue", MarkDone, push.ReasonExpired},
+		{"its token was dead", MarkDone, push.ReasonUnregistered},
+		{"dead letter", MarkDead, push.ReasonTooLarge},
+	} {
+		f.apply(f.event(EventBackground, float64(200+10*i), unread(4)))
+		f.now = at(float64(205 + 10*i))
+		f.wish(wishes{})
+		q := f.message()
+		f.decide(q)
+		request := f.request("count "+row.name, func(a *AdmitRequest) { a.MsgKey = q.MsgKey })
+		f.admit(request)
+		f.settle(request, row.state, row.reason)
+		f.admit(request)
+		if got := f.shown(t).Badge; got != 5 {
+			t.Errorf("%s: the badge is %d, want 5", row.name, got)
 		}
 	}
 }
@@ -145,6 +167,82 @@ func testRow14LateUnread(t *testing.T, f *fixture) {
 		if got := f.shown(t).Badge; got != step.want {
 			t.Errorf("unread %d at %s: the badge is %d, want %d", *step.event.Unread, step.event.EventTime, got, step.want)
 		}
+	}
+}
+
+// The same where more came after it than are kept apart: a report erases none that is newer, however often it comes.
+func testRow14LateUnreadAfterManyMessages(t *testing.T, f *fixture) {
+	many := make([]DecideRequest, 300) // 10.000 to 10.299 s: all but the last 128 are folded into the number
+	message := func(ms int) DecideRequest {
+		return f.message(func(q *DecideRequest) { q.RecordTime = at(10 + float64(ms)/1000) })
+	}
+	read := func(n int) func() {
+		return func() {
+			q := many[n]
+			_, err := f.Read(f.t.Context(), []Receipt{{App: f.app, User: q.User, Device: "desktop", Kind: ReceiptRead, MsgKey: q.MsgKey}})
+			if err != nil {
+				f.t.Fatal(err)
+			}
+		}
+	}
+	report := func(ms float64, n int) func() {
+		return func() { f.apply(f.event(EventBackground, 10+ms/1000, unread(n))) }
+	}
+	decided := func(ms int) func() { return func() { f.decide(message(ms)) } }
+	type step struct {
+		name string
+		do   func()
+		want int
+	}
+	for _, story := range [][]step{
+		{
+			{"before all of them", report(-100, 2), 302},
+			{"again", report(-100, 2), 302},
+			{"older", report(-200, 50), 302},
+			{"one is read", read(299), 301},
+			{"again, after that", report(-100, 2), 301},
+			{"one that was folded is read", read(0), 301},
+			{"one more", decided(400), 302},
+			{"again, after one was folded", report(-100, 2), 302},
+			{"after all of them", report(500, 0), 0},
+			{"again, after all of them", report(500, 0), 0},
+			{"a message from before it", decided(450), 0},
+			{"of its time", decided(500), 0},
+			{"after it", decided(501), 1},
+			{"again, with that message counted", report(500, 0), 1},
+		},
+		{
+			{"between two that are kept apart", report(200, 7), 106},
+			{"again", report(200, 7), 106},
+		},
+		{{"as of the newest folded one", report(171, 0), 128}},
+		// How many of the folded ones came after it is not known: none is erased.
+		{{"among the folded ones", report(100, 0), 300}, {"again", report(100, 0), 300}, {"the next one puts it right", report(250, 1), 50}},
+	} {
+		f.phone()
+		for i := range many {
+			many[i] = message(i)
+		}
+		f.decide(many...)
+		for _, s := range story {
+			s.do()
+			if got := f.shown(t).Badge; got != s.want {
+				t.Errorf("%s: the badge is %d, want %d", s.name, got, s.want)
+			}
+		}
+		f.app += "'" // the next one begins anew
+	}
+}
+
+// A report costs a device no more than its time.
+func testUnreadReportsAreSmall(t *testing.T, f *fixture) {
+	f.phone()
+	size := func() int64 { return f.client.StrLen(t.Context(), userKey(userTag(f.app, "bob"))).Val() }
+	f.decide(f.message())
+	before := size()
+	f.apply(f.event(EventBackground, 20, unread(3)))
+	if grew := size() - before; grew > 14 {
+		t.Errorf("it grew by %d bytes", grew)
 	}
 }
 

@@ -84,9 +84,12 @@ type DeviceDecision struct {
 
 // Decide claims each message for its recipient, decides every device and counts the badges: one script per request,
 // pipelined, atomic per request. Answers stand in the order of the requests. After an error nothing is known of any
-// request; the same requests again yield Replay for those that were decided. A message counts once in a device's badge,
-// whatever becomes of its claim, and not at all where it is not pushed. [ErrEmpty] = nothing was decided where the
+// request; the same requests again yield Replay for those that were decided. [ErrEmpty] = nothing was decided where the
 // marker is missing.
+//
+// A message counts once in a device's badge, whatever becomes of its claim, and not at all where it is filtered, now or by
+// [Registry.Admit], or where its record time is not after the device's newest unread report, which has it. What expires,
+// dies or loses its token later stays counted: it is unread.
 func (r *Registry) Decide(ctx context.Context, requests []DecideRequest) ([]Decision, error) {
 	now, activity, lease := r.clockArgs()
 	calls, users := make([]*redis.StringCmd, len(requests)), make([]string, len(requests))

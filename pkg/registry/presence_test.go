@@ -165,19 +165,23 @@ func testRow2Unread(t *testing.T, f *fixture) {
 	f.apply(f.event(EventLogin, 0, token("aa")), f.event(EventBackground, 5, unread(4)))
 	f.now = at(10)
 	steps := []struct {
-		event DeviceEvent
-		want  int
+		event   DeviceEvent
+		message float64 // record time
+		want    int
 	}{
-		{f.event(EventHeartbeat, 6, state(StateBackground)), 5},
-		{f.event(EventBackground, 7, unread(0)), 1},
-		{f.event(EventBackground, 6.5, unread(40)), 2}, // older: changes nothing
-		{f.event(EventBackground, 7, unread(9)), 10},   // equal, later
-		{f.event(EventForeground, 8, unread(2)), 3},    // within 2 s of background: still background
-		{f.event(EventBackground, 9), 4},
+		{f.event(EventHeartbeat, 6, state(StateBackground)), 5.5, 5},
+		{f.event(EventBackground, 7, unread(0)), 7.5, 1},
+		{f.event(EventBackground, 6.5, unread(40)), 7.5, 2}, // older: changes nothing
+		{f.event(EventBackground, 7, unread(9)), 7.5, 12},   // equal, later; three messages came after it
+		{f.event(EventForeground, 8, unread(2)), 8.5, 3},    // within 2 s of background: still background
+		{f.event(EventBackground, 9), 8.1, 4},               // which says nothing of the number
+		{f.event(EventHeartbeat, 9.2), 8, 4},                // the message is in the report already
+		{f.event(EventHeartbeat, 9.2), 5, 4},
+		{f.event(EventBackground, 8.7, unread(1)), 9, 2}, // not the newest event, but the newest report
 	}
 	for i, step := range steps {
 		f.apply(step.event)
-		d := f.decide(f.message(func(q *DecideRequest) { q.RecordTime = at(5) }))[0].Devices[0] // older than the reports
+		d := f.decide(f.message(func(q *DecideRequest) { q.RecordTime = at(step.message) }))[0].Devices[0]
 		if d.Badge != step.want || !d.Push {
 			t.Errorf("step %d: badge %d, push %t, want %d", i, d.Badge, d.Push, step.want)
 		}

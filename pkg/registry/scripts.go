@@ -45,7 +45,7 @@ func newScripts() *scripts {
 		decide:   load("decide", device+badge+claim+rules),
 		admit:    load("admit", device+badge+mark+rules),
 		settle:   load("settle", mark),
-		apply:    load("apply", device),
+		apply:    load("apply", device+badge),
 		own:      load("own", ""),
 		strip:    load("strip", device),
 		restore:  load("restore", device),

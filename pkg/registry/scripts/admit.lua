@@ -52,7 +52,7 @@ if purpose == 'recall' or purpose == 'fallback' then
 end
 
 if not packed then return filtered('o') end
-local code, rest, badge, _, _, platform, service = verdict(now, activity, lease, packed, kind == 'voip')
+local code, rest, badge, _, platform, service = verdict(now, activity, lease, packed, kind == 'voip')
 if not code then return filtered('o') end
 if kind == 'voip' and not string.find(packed, '\29', 1, true) and (code == 'b' or code == 'k') then code = 'n' end
 if code ~= 'b' and code ~= 'k' then return filtered(code) end

@@ -9,18 +9,13 @@ local device, at, mode, action = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[5]
 
 local user = redis.call('GET', KEYS[1]) or ''
 local packed = find(user, device)
-local f, l, b, k, badge, bound, times, state, version, platform, service, credential, language, token, voip =
+local f, l, b, k, tally, bound, times, state, version, platform, service, credential, language, token, voip =
   string.match(packed or UNKNOWN, DEVICE)
 local tokened, voiped = tokens_times(times, bound)
 
 local function newer(known) return known == '' or at > tonumber(known) end
 if mode ~= '' then
-  if ARGV[4] ~= '' and not (at < math.max(tonumber(f) or NEVER, tonumber(l) or NEVER, tonumber(b) or NEVER,
-      tonumber(k) or NEVER)) then
-    -- What was counted after the report is not in it.
-    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[2])
-    badge = string.format('%d', tonumber(ARGV[4]) + redis.call('ZCARD', KEYS[3]))
-  end
+  if ARGV[4] ~= '' then tally = report(KEYS[3], tally, ARGV[2], ARGV[4]) end
   if mode == 'f' and newer(f) then f = ARGV[2] end
   if mode == 'l' and newer(l) then l = ARGV[2] end
   if mode == 'b' and newer(b) then b = ARGV[2] end
@@ -44,7 +39,7 @@ elseif action ~= '' and (bound == '' or at >= tonumber(bound)) then
   bound = ARGV[2]
   if action == 'logout' then
     state = 'o'
-    redis.call('DEL', KEYS[3])
+    tally = forget(KEYS[3], tally)
   else
     if action == 'login' or state == '' then state = 'i' end
     local moved = ARGV[7] ~= '' and platform ~= '' and ARGV[7] ~= platform
@@ -65,7 +60,7 @@ if state .. bind(version, platform, service, credential, language, token, voip) 
 end
 
 local binding = bind(version, platform, service, credential, language, token, voip)
-local after = table.concat({f, l, b, k, badge, bound, pack_times(tokened, voiped, bound, voip), state, binding}, '\31')
+local after = table.concat({f, l, b, k, tally, bound, pack_times(tokened, voiped, bound, voip), state, binding}, '\31')
 if after ~= packed then store(KEYS[1], user, device, after, tonumber(ARGV[13])) end
 if not concerned then return '' end
 return table.concat({bound, state, binding}, '\31')

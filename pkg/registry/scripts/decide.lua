@@ -46,8 +46,8 @@ if other == '1' then digest, read = ARGV[12], found[5] end
 -- First what the devices say for themselves, then, where one of them would get a push, what the user says.
 local devices, silenced, wanted = {}, false, false
 for device, packed in string.gmatch(user, '\30([^\31]*)\31([^\30]*)') do
-  local code, rest, badge, first, behind = verdict(now, activity, lease, packed, kind == 'voip')
-  devices[#devices + 1] = {device, packed, code, rest, badge, first, behind}
+  local code, rest, badge, from = verdict(now, activity, lease, packed, kind == 'voip')
+  devices[#devices + 1] = {device, packed, code, rest, badge, from}
   if code == 'b' or code == 'k' then wanted = true end
   if ARGV[16] == '1' and opened(now, lease, code, packed) then silenced = true end
 end
@@ -64,7 +64,7 @@ end
 
 local answer, decided, after, counted = {'N', other, sound}, {}, {}, false
 for _, d in ipairs(devices) do
-  local device, packed, code, rest, badge, first, behind = unpack(d, 1, 7)
+  local device, packed, code, rest, badge, from = unpack(d, 1, 6)
   local changed = packed
   if code then
     local shown = ''
@@ -72,11 +72,9 @@ for _, d in ipairs(devices) do
       if why then
         code = why
       else
-        local number, grew = tonumber(badge) or 0, false
-        if ARGV[10] == '1' then number, grew = count(KEYS[7] .. device, digest, at, number) end
-        if grew then
-          counted, badge = true, string.format('%d', number)
-          changed = string.sub(packed, 1, first - 1) .. badge .. string.sub(packed, behind)
+        if ARGV[10] == '1' then
+          local grown, number = count(KEYS[7] .. device, digest, at, packed, from)
+          if grown then counted, changed, badge = true, grown, number end
         end
         shown = visible(badge, kind)
       end

@@ -1,14 +1,14 @@
 -- A user is one string: for each device a record separator, its id, a unit separator, and thirteen values with unit
 -- separators between them. (A hash would cost 110 bytes more for one device.) The values:
---   newest times (ms, empty = none) of: foreground, stateless heartbeat, background, killed; badge;
+--   newest times (ms, empty = none) of: foreground, stateless heartbeat, background, killed; tally of the badge (badge.lua);
 --   binding: event time, tokens' times, state (i = logged in, o = out), version, platform, credential, language, tokens
 -- The tokens' times are the token's and, after a colon, the VoIP token's; empty = the event time. A plus sign follows the
 -- platform where the device's own service takes messages; a VoIP token follows the token after a group separator.
--- PRESENCE reads it for decisions; the positions allow to replace the badge and to hand on what follows the state.
-local PRESENCE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31()(%d*)()\31(%d*)\31[%d:]*\31([io]?)\31()%d*\31([^\31+]*)(%+?)\31'
--- Its captures: presence times, badge, event time, tokens' times, state, version, platform, service, credential,
+-- PRESENCE reads it for decisions; the positions allow to replace the number and to hand on what follows the state.
+local PRESENCE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31()(%d*)()[%d:]*\31(%d*)\31[%d:]*\31([io]?)\31()%d*\31([^\31+]*)(%+?)\31'
+-- Its captures: presence times, tally, event time, tokens' times, state, version, platform, service, credential,
 -- language, token, VoIP token.
-local DEVICE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31(%d*)\31([%d:]*)\31([io]?)\31(%d*)' ..
+local DEVICE = '^(%d*)\31(%d*)\31(%d*)\31(%d*)\31([%d:]*)\31(%d*)\31([%d:]*)\31([io]?)\31(%d*)' ..
   '\31([^\31+]*)(%+?)\31([^\31]*)\31([^\31]*)\31([^\29]*)\29?(.*)$'
 local UNKNOWN = string.rep('\31', 12)
 local NEVER = -1e18
@@ -29,7 +29,7 @@ end
 -- nothing without a binding. rest is where the version begins; service says whether the device's own service takes
 -- messages. A call also reaches a device that has a VoIP token alone.
 local function verdict(now, activity, lease, packed, call)
-  local f, l, b, k, from, badge, to, bound, state, rest, platform, service = string.match(packed, PRESENCE)
+  local f, l, b, k, from, badge, _, bound, state, rest, platform, service = string.match(packed, PRESENCE)
   if bound == '' then return nil end
   local code
   if state == 'o' then
@@ -42,7 +42,7 @@ local function verdict(now, activity, lease, packed, call)
   else
     code = presence(now, lease, f, l, b, k)
   end
-  return code, rest, badge, from, to, platform, service == '+'
+  return code, rest, badge, from, platform, service == '+'
 end
 
 -- Whether the device's own service takes messages, with a fallback or without.

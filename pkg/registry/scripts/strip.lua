@@ -4,7 +4,7 @@
 local user = redis.call('GET', KEYS[1]) or ''
 local packed = find(user, ARGV[1])
 if not packed then return '' end
-local f, l, b, k, badge, bound, times, state, version, platform, service, credential, language, token, voip =
+local f, l, b, k, tally, bound, times, state, version, platform, service, credential, language, token, voip =
   string.match(packed, DEVICE)
 if bound == '' then return '' end
 local tokened, voiped = tokens_times(times, bound)
@@ -17,7 +17,7 @@ if had == ARGV[2] and tonumber(since) <= tonumber(ARGV[3]) then
   if tonumber(voiped) <= tonumber(ARGV[3]) then voip = '' end
   version = string.format('%d', tonumber(version) + 1)
   bound = string.format('%d', tonumber(bound) + 1) -- as in apply.lua
-  local after = table.concat({f, l, b, k, badge, bound, pack_times(tokened, voiped, bound, voip), state,
+  local after = table.concat({f, l, b, k, tally, bound, pack_times(tokened, voiped, bound, voip), state,
     bind(version, platform, service, credential, language, token, voip)}, '\31')
   store(KEYS[1], user, ARGV[1], after, math.huge)
 end
