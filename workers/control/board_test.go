@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // topic is a control topic of one partition.
 type topic struct {
+	mu      sync.Mutex
 	records []*stream.Record
 	down    bool
 }
 
+func (t *topic) fail(down bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.down = down
+}
+
 func (t *topic) Partitions(context.Context, string) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.down {
 		return 0, errors.New("down")
 	}
@@ -33,6 +43,8 @@ func (t *topic) Partitions(context.Context, string) (int, error) {
 }
 
 func (t *topic) Scan(_ context.Context, _ string, ranges []stream.Range, fn func(*stream.Record) bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, r := range t.records[ranges[0].From:] {
 		fn(r)
 	}
@@ -43,6 +55,8 @@ func (t *topic) write(m stream.Message, err error) {
 	if err != nil {
 		panic(err)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.records = append(t.records, &stream.Record{Offset: int64(len(t.records)), Key: m.Key, Value: m.Value, Time: time.Now()})
 }
 
@@ -118,7 +132,7 @@ func TestChangesAreToldAsTheyCome(t *testing.T) {
 		if b.Ready(ctx) == nil {
 			t.Error("ready while Kafka is away")
 		}
-		records.down = false
+		records.fail(false)
 		time.Sleep(2 * time.Second)
 		records.pause(Target{App: "demo", Credential: "ios"})
 		records.resume(Target{App: "old"})
@@ -132,7 +146,7 @@ func TestChangesAreToldAsTheyCome(t *testing.T) {
 		if b.Paused("old", "x") || !b.Paused("demo", "ios") {
 			t.Errorf("paused is %v", b.Pauses())
 		}
-		records.down = true
+		records.fail(true)
 		time.Sleep(10 * time.Second)
 		if !b.Paused("demo", "ios") || b.PlatformPaused("apns") {
 			t.Error("what is known does not stay while Kafka is away")

@@ -186,8 +186,8 @@ func TestAProviderThatIsDownPausesTheFetchAndChargesNothing(t *testing.T) {
 	w, p := &world{}, &provider{answer: down}
 	run(t, w, p.sender(), nil, func(ctx context.Context, d *Deliver) {
 		w.give(ctx, d, many("x", 20)...)
-		if w.fetches != "resumed paused " {
-			t.Errorf("the fetch was %s", w.fetches)
+		if w.fetched() != "resumed paused " {
+			t.Errorf("the fetch was %s", w.fetched())
 		}
 		p.took()
 		w.give(ctx, d, many("a", 5)...) // were read already
@@ -204,8 +204,8 @@ func TestAProviderThatIsDownPausesTheFetchAndChargesNothing(t *testing.T) {
 		if got := p.took(); len(strings.Fields(got)) != 4 {
 			t.Errorf("sent %q once it is back, want the four that waited", got)
 		}
-		if w.fetches != "resumed paused resumed " {
-			t.Errorf("the fetch was %s", w.fetches)
+		if w.fetched() != "resumed paused resumed " {
+			t.Errorf("the fetch was %s", w.fetched())
 		}
 	})
 	if got := w.happened(); strings.Contains(got, " retry;") || strings.Contains(got, "dead") {
@@ -219,8 +219,8 @@ func TestAProviderThatIsDownIsProbedWithWhatIsFetchedForIt(t *testing.T) {
 	run(t, w, p.sender(), nil, func(ctx context.Context, d *Deliver) {
 		w.give(ctx, d, many("x", 20)...)
 		time.Sleep(downFor + time.Second)
-		if w.fetches != "resumed paused resumed " {
-			t.Errorf("the fetch was %s where nothing waits to probe with", w.fetches)
+		if w.fetched() != "resumed paused resumed " {
+			t.Errorf("the fetch was %s where nothing waits to probe with", w.fetched())
 		}
 		p.set(delivered)
 		p.took()
@@ -229,8 +229,8 @@ func TestAProviderThatIsDownIsProbedWithWhatIsFetchedForIt(t *testing.T) {
 		if got := p.took(); len(strings.Fields(got)) != 50 {
 			t.Errorf("%d were sent, want 50", len(strings.Fields(got)))
 		}
-		if w.fetches != "resumed paused resumed " && w.fetches != "resumed paused resumed paused resumed " {
-			t.Errorf("the fetch was %s", w.fetches)
+		if w.fetched() != "resumed paused resumed " && w.fetched() != "resumed paused resumed paused resumed " {
+			t.Errorf("the fetch was %s", w.fetched())
 		}
 	})
 }
@@ -274,8 +274,8 @@ func TestAnOperatorStops(t *testing.T) {
 				if diff := cmp.Diff(test.steps, w.happened()); diff != "" || p.took() != "" {
 					t.Errorf("while it is stopped (-want +got):\n%s", diff)
 				}
-				if w.fetches != test.fetches {
-					t.Errorf("the fetch was %s, want %s", w.fetches, test.fetches)
+				if w.fetched() != test.fetches {
+					t.Errorf("the fetch was %s, want %s", w.fetched(), test.fetches)
 				}
 				w.stop(test.stop, false)
 				time.Sleep(time.Second)
@@ -288,8 +288,8 @@ func TestAnOperatorStops(t *testing.T) {
 					t.Errorf("sent %q after it, want %q", got, want)
 				}
 			})
-			if !strings.HasSuffix(w.fetches, "resumed ") {
-				t.Errorf("the fetch was %s", w.fetches)
+			if !strings.HasSuffix(w.fetched(), "resumed ") {
+				t.Errorf("the fetch was %s", w.fetched())
 			}
 		})
 	}

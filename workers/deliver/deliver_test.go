@@ -115,6 +115,13 @@ func (w *world) stop(what string, stop bool) {
 func (w *world) Pause()  { w.turn("paused ") }
 func (w *world) Resume() { w.turn("resumed ") }
 
+// fetched is how the fetch was turned.
+func (w *world) fetched() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fetches
+}
+
 func (w *world) turn(to string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

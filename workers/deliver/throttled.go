@@ -8,6 +8,9 @@ import (
 // maxThrottled bounds how many devices are remembered; further ones are sent to, and say so themselves.
 const maxThrottled = 10_000
 
+// sweepThrottled is how often it is looked for those whose time is over, where there is no room.
+const sweepThrottled = time.Second
+
 // longestThrottle bounds what a provider can ask for a device: what comes later is tried.
 const longestThrottle = time.Hour
 
@@ -15,13 +18,15 @@ const longestThrottle = time.Hour
 type throttled struct {
 	mu    sync.Mutex
 	until map[string]time.Time // by record key
+	swept time.Time            // when those whose time is over were forgotten last
 }
 
 // put notes that a device is to be left alone.
 func (t *throttled) put(key []byte, now time.Time, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.until) >= maxThrottled {
+	if len(t.until) >= maxThrottled && now.Sub(t.swept) >= sweepThrottled {
+		t.swept = now
 		for k, until := range t.until {
 			if !until.After(now) {
 				delete(t.until, k)

@@ -23,6 +23,12 @@ type parkingLot struct {
 	ctx    context.Context
 }
 
+func (l *parkingLot) breakKafka(broken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = broken
+}
+
 func (l *parkingLot) Publish(ctx context.Context, m stream.Message, done func(error)) {
 	l.room.Publish(ctx, m, done)
 	if m.Topic == "push.apns.parked" {
@@ -102,11 +108,11 @@ func TestParkedRecordsComeBack(t *testing.T) {
 		},
 		"once Kafka says where the topic ends": {
 			func(l *parkingLot) {
-				l.broken = true
+				l.breakKafka(true)
 				l.park("urgent")
 				l.parked.Return(ready("urgent"))
 				time.Sleep(2500 * time.Millisecond)
-				l.broken = false
+				l.breakKafka(false)
 				time.Sleep(10 * time.Second)
 			}, "3s to push.apns.urgent",
 		},
