@@ -16,28 +16,33 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-// BenchmarkSend compares the sender with apns2 as it comes. The simulator is a process of its own, so cpu-µs/op is the
+// BenchmarkSend compares the sender with apns2 as it comes, on a simulator that is a process of its own: cpu-µs/op is the
 // client's alone.
 func BenchmarkSend(b *testing.B) {
-	const inFlight = 400
-	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
-		b.Run("latency="+latency.String()+"/apns2", func(b *testing.B) {
-			p := startSimulator(b, latency)
+	for _, load := range []struct {
+		latency  time.Duration
+		inFlight int
+	}{
+		{0, 400},
+		{50 * time.Millisecond, defaultConcurrency},
+	} {
+		b.Run("latency="+load.latency.String()+"/apns2", func(b *testing.B) {
+			p := startSimulator(b, load.latency)
 			client := apns2.NewTokenClient(&token.Token{AuthKey: p.key(b), KeyID: keyID, TeamID: teamID})
 			client.Host = p.URL
 			client.HTTPClient.Transport = &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: p.roots(b)}}
 			b.Cleanup(client.CloseIdleConnections)
-			batch := numbered(inFlight)
+			batch := numbered(load.inFlight)
 			if _, err := client.Push(stock(batch[0])); err != nil {
 				b.Fatal(err)
 			}
 			defer cost(b)()
 			var next atomic.Int64
 			var workers sync.WaitGroup
-			for i := range inFlight {
+			for _, n := range batch {
 				workers.Go(func() {
 					for next.Add(1) <= int64(b.N) {
-						if answer, err := client.Push(stock(batch[i])); err != nil || !answer.Sent() {
+						if answer, err := client.Push(stock(n)); err != nil || !answer.Sent() {
 							b.Errorf("got %v, %v", answer, err)
 						}
 					}
@@ -45,13 +50,40 @@ func BenchmarkSend(b *testing.B) {
 			}
 			workers.Wait()
 		})
-		b.Run("latency="+latency.String()+"/sender", func(b *testing.B) {
-			s := startSimulator(b, latency).sender(b, inFlight, defaultConnections)
+		b.Run("latency="+load.latency.String()+"/sender", func(b *testing.B) {
+			s := startSimulator(b, load.latency).sender(b, load.inFlight, defaultConnections)
 			sendAll(b, s, 1)
 			defer cost(b)()
 			sendAll(b, s, b.N)
 		})
 	}
+}
+
+// BenchmarkMemory tells what the process holds at most with 20,000 pushes in flight.
+func BenchmarkMemory(b *testing.B) {
+	p := startSimulator(b, 50*time.Millisecond)
+	s := p.sender(b, maxConcurrency, maxConcurrency/1000)
+	s.pool.timing.grow = 0
+	for s.pool.open() < s.pool.limit { // each carries one push until its first answer
+		sendAll(b, s, 5000)
+	}
+	p.slow(b, 5*time.Second)
+	for b.Loop() {
+		sendAll(b, s, maxConcurrency)
+	}
+	s.pool.mu.Lock()
+	b.ReportMetric(float64(s.pool.busiest), "in-flight")
+	s.pool.mu.Unlock()
+	b.ReportMetric(peakResident(b), "peak-MB")
+}
+
+// peakResident is the most memory that this process ever had, in MB.
+func peakResident(b *testing.B) float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return float64(u.Maxrss) / 1024
 }
 
 // sendAll sends n notifications in batches, as deliver does.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +36,8 @@ type dialer struct {
 	host   string // base address
 	tls    tls.Config
 	timing timing
+
+	refused atomic.Bool // the certificate, on a connection that was set up
 }
 
 // newDialer takes a base address that was checked before. It shows certificate, where there is one.
@@ -88,7 +91,11 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		_ = raw.Close() // the first error says more
 		return nil, err
 	}
-	return newWire(secure, d.timing.pong), nil
+	return newWire(secure, d.timing.pong, func(err error) {
+		if refusesCertificate(err) {
+			d.refused.Store(true)
+		}
+	}), nil
 }
 
 // transport makes client connections of net/http. It takes them for HTTP/2 without encryption, because that happens

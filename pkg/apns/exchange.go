@@ -19,7 +19,8 @@ var errSign = errors.New("apns: no provider token")
 // token and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts
 // the timestamp to seconds.
 type exchange struct {
-	request *request
+	request request
+	body    *payloadReader
 	conn    *conn
 	bearer  string
 	answer  answer
@@ -46,12 +47,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close() // apns2's placeholder
 	}
 	for range t.pool.limit + 1 {
-		response, err := t.exchange(r, x)
-		if err == nil {
+		if response := t.exchange(r, x); response != nil {
 			return response, nil
 		}
 		// A connection that takes no request any more was the pool's to find out, and there may be another one.
-		if x.conn == nil || x.answer.sent || ended(err) || aboutStream(err) {
+		if x.conn == nil || x.answer.sent || ended(x.answer.err) || aboutStream(x.answer.err) {
 			break
 		}
 		r = r.WithContext(r.Context()) // the connection that was lost may still read the one before
@@ -59,33 +59,41 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, x.answer.err
 }
 
-func (t *transport) exchange(r *http.Request, x *exchange) (_ *http.Response, err error) {
-	x.conn = nil
-	body := newPayloadReader(x.request.payload)
-	defer func() {
-		if err != nil {
-			x.answer = answer{err: err, sent: body.begun()}
-		}
-		if x.conn != nil {
-			t.pool.release(x.conn, err, body.begun())
-		}
-	}()
+// exchange returns nil where no answer came; x has the reason.
+func (t *transport) exchange(r *http.Request, x *exchange) *http.Response {
+	if err := t.prepare(r, x); err != nil {
+		x.answer = answer{err: err}
+		return nil
+	}
+	response, err := x.conn.client.RoundTrip(r)
+	t.finish(x, response, err)
+	return response
+}
+
+// prepare fills in the request, and takes a stream for it.
+func (t *transport) prepare(r *http.Request, x *exchange) (err error) {
+	x.conn, x.body = nil, newPayloadReader(x.request.payload)
 	if x.bearer, err = t.signer.bearer(); err != nil {
-		return nil, errors.Join(errSign, err)
+		return errors.Join(errSign, err)
 	}
 	if x.conn, err = t.pool.acquire(r.Context()); err != nil {
-		return nil, err
+		return err
 	}
 	r.Header = x.request.header(x.bearer)
-	r.Body, r.GetBody, r.ContentLength = body, nil, int64(len(x.request.payload))
-	response, err := x.conn.client.RoundTrip(r)
+	r.Body, r.GetBody, r.ContentLength = x.body, nil, int64(len(x.request.payload))
+	return nil
+}
+
+// finish keeps what came of the request, and gives its stream back.
+func (t *transport) finish(x *exchange, response *http.Response, err error) {
 	if err != nil {
-		return nil, err
+		x.answer = answer{err: err, sent: x.body.begun()}
+	} else {
+		x.answer = readAnswer(response, t.now())
+		response.Body.Close()
+		response.Body = http.NoBody
 	}
-	defer response.Body.Close()
-	x.answer = readAnswer(response, t.now())
-	response.Body = http.NoBody
-	return response, nil
+	t.pool.release(x.conn, err, x.body.begun())
 }
 
 // maxAnswer bounds what is read of an answer's body: Apple's are below 100 bytes.

@@ -30,6 +30,7 @@ type pool struct {
 	address   string // host:port
 	transport *http.Transport
 	limit     int // of connections
+	dialer    *dialer
 	timing    timing
 	waiting   waiters
 
@@ -68,6 +69,7 @@ func newPool(dialer *dialer, limit int) *pool {
 		address:   dialer.address(),
 		transport: dialer.transport(),
 		limit:     limit,
+		dialer:    dialer,
 		timing:    dialer.timing,
 		ctx:       ctx,
 		stop:      stop,
@@ -179,6 +181,7 @@ func (p *pool) growLocked() error {
 func (p *pool) dial() {
 	ctx, cancel := context.WithTimeout(p.ctx, p.timing.dial)
 	defer cancel()
+	p.dialer.refused.Store(false)
 	client, err := p.transport.NewClientConn(ctx, "http", p.address) // the dialer encrypts
 	p.mu.Lock()
 	p.dialing = false
@@ -204,7 +207,7 @@ func (p *pool) dial() {
 // not one of theirs.
 func (p *pool) failedLocked(doing string, err error) {
 	p.dialErr = errors.New(doing + ": " + err.Error())
-	if refusesCertificate(err) {
+	if refusesCertificate(err) || p.dialer.refused.Load() {
 		p.dialErr = fmt.Errorf("%w: %s", errCertificate, p.dialErr.Error())
 	}
 	p.redialAt = time.Now().Add(p.redial.NextBackOff())

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,7 +19,6 @@ import (
 )
 
 // simulatorVariable makes the test program a simulator, so that a benchmark measures the client apart from the server.
-// Its value is the latency of an answer.
 const simulatorVariable = "PUSHFLEET_TEST_APNS_SIMULATOR"
 
 // simulatorProcess is what a simulator in a process of its own tells of itself in one line.
@@ -26,14 +26,13 @@ type simulatorProcess struct {
 	URL string `json:"url"`
 	CA  []byte `json:"ca"` // PEM
 	P8  []byte `json:"p8"`
+
+	in  io.Writer
+	out *bufio.Reader
 }
 
-// beSimulator serves until stdin ends.
-func beSimulator(latency string) error {
-	delay, err := time.ParseDuration(latency)
-	if err != nil {
-		return err
-	}
+// beSimulator serves until stdin ends. Each line there is the latency from now on.
+func beSimulator() error {
 	authority, err := pushtest.NewAuthority()
 	if err != nil {
 		return err
@@ -48,26 +47,34 @@ func beSimulator(latency string) error {
 	}
 	control := pushtest.NewControl(Platform)
 	control.Ledger.Limit(pushtest.Limits{CountOnly: true}) // lines would cost what is not measured
-	server, err := apnstest.Start(apnstest.Config{
-		Certificate: certificate, Keys: []apnstest.Key{key}, Latency: delay, Control: control,
-	})
+	server, err := apnstest.Start(apnstest.Config{Certificate: certificate, Keys: []apnstest.Key{key}, Control: control})
 	if err != nil {
 		return err
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(simulatorProcess{URL: server.URL(), CA: authority.CAPEM(), P8: p8}); err != nil {
 		return err
 	}
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
-		return err
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		latency, err := time.ParseDuration(lines.Text())
+		if err != nil {
+			return err
+		}
+		answers := []pushtest.Answer{{DelayMS: int(latency.Milliseconds()), Times: -1}}
+		if err := control.Script.Put("", answers); err != nil {
+			return err
+		}
+		if _, err := fmt.Println("slow"); err != nil {
+			return err
+		}
 	}
 	return server.Close()
 }
 
 // startSimulator ends with the benchmark.
-func startSimulator(b *testing.B, latency time.Duration) simulatorProcess {
+func startSimulator(b *testing.B, latency time.Duration) *simulatorProcess {
 	b.Helper()
 	command := exec.CommandContext(context.WithoutCancel(b.Context()), os.Args[0])
-	command.Env = append(os.Environ(), simulatorVariable+"="+latency.String())
+	command.Env = append(os.Environ(), simulatorVariable+"=1")
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
 	if err != nil {
@@ -86,18 +93,30 @@ func startSimulator(b *testing.B, latency time.Duration) simulatorProcess {
 			b.Error(err)
 		}
 	})
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	p := &simulatorProcess{in: stdin, out: bufio.NewReader(stdout)}
+	line, err := p.out.ReadBytes('\n')
 	if err != nil {
 		b.Fatal(err)
 	}
-	var p simulatorProcess
-	if err := json.Unmarshal(line, &p); err != nil {
+	if err := json.Unmarshal(line, p); err != nil {
 		b.Fatal(err)
 	}
+	p.slow(b, latency)
 	return p
 }
 
-func (p simulatorProcess) roots(b *testing.B) *x509.CertPool {
+// slow sets the latency of every later answer.
+func (p *simulatorProcess) slow(b *testing.B, latency time.Duration) {
+	b.Helper()
+	if _, err := fmt.Fprintln(p.in, latency); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := p.out.ReadString('\n'); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (p *simulatorProcess) roots(b *testing.B) *x509.CertPool {
 	b.Helper()
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(p.CA) {
@@ -106,7 +125,7 @@ func (p simulatorProcess) roots(b *testing.B) *x509.CertPool {
 	return pool
 }
 
-func (p simulatorProcess) key(b *testing.B) *ecdsa.PrivateKey {
+func (p *simulatorProcess) key(b *testing.B) *ecdsa.PrivateKey {
 	b.Helper()
 	key, err := credential.ParseP8(p.P8)
 	if err != nil {
@@ -116,7 +135,7 @@ func (p simulatorProcess) key(b *testing.B) *ecdsa.PrivateKey {
 }
 
 // sender pushes to the simulator.
-func (p simulatorProcess) sender(b *testing.B, concurrency, connections int) *sender {
+func (p *simulatorProcess) sender(b *testing.B, concurrency, connections int) *sender {
 	b.Helper()
 	cfg := platformConfig{Transport: "std", Connections: connections, Concurrency: concurrency}
 	s := newSender(newDialer(p.URL, p.roots(b), nil, appleTiming), bundle, newSigner(p.key(b), teamID, keyID, time.Now), cfg)

@@ -36,9 +36,9 @@ type job struct {
 	pending *sync.WaitGroup
 }
 
-func (j job) done(o push.Outcome) {
+func (j *job) done(o *push.Outcome) {
 	defer j.pending.Done()
-	j.report(j.i, o)
+	j.report(j.i, *o)
 }
 
 func newSender(dialer *dialer, bundleID string, signer authorizer, cfg platformConfig) *sender {
@@ -67,7 +67,8 @@ func (s *sender) Send(ctx context.Context, batch []*push.Notification, report fu
 	for i, n := range batch {
 		j := job{ctx: ctx, n: n, i: i, report: report, pending: &pending}
 		if err := s.hand(j); err != nil {
-			j.done(classify(answer{err: err}))
+			o := classify(answer{err: err})
+			j.done(&o)
 		}
 	}
 	pending.Wait()
@@ -109,35 +110,48 @@ func (s *sender) work(j job) {
 	}
 }
 
-func (s *sender) push(ctx context.Context, n *push.Notification) push.Outcome {
+func (s *sender) push(ctx context.Context, n *push.Notification) *push.Outcome {
+	x, refused := s.prepare(n)
+	if refused != nil {
+		return refused
+	}
+	s.exchange(ctx, n.Token, x)
+	if s.again(x) {
+		s.exchange(ctx, n.Token, x)
+	}
+	return x.outcome()
+}
+
+// prepare gives the outcome instead where nothing is to be sent.
+func (s *sender) prepare(n *push.Notification) (*exchange, *push.Outcome) {
 	if err := checkToken(n.Token); err != nil {
-		return push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
+		return nil, &push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
 	}
 	r, refused := render(n, s.bundleID)
 	if refused != nil {
-		return *refused
+		return nil, refused
 	}
-	x := s.exchange(ctx, n.Token, &r)
-	if s.again(x) {
-		x = s.exchange(ctx, n.Token, &r)
-	}
-	return classify(x.answer)
+	return &exchange{request: r}, nil
 }
 
-func (s *sender) exchange(ctx context.Context, token string, r *request) *exchange {
-	x := &exchange{request: r}
+func (s *sender) exchange(ctx context.Context, token string, x *exchange) {
+	x.answer = answer{}
 	// What apns2 answers is known from the exchange, and its error would quote the token.
 	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), &apns2.Notification{DeviceToken: token, Payload: placeholder})
 	if err != nil && x.answer.status == 0 && x.answer.err == nil {
 		x.answer.err = errors.New("apns2 made no request")
 	}
-	return x
+}
+
+func (x *exchange) outcome() *push.Outcome {
+	o := classify(x.answer)
+	return &o
 }
 
 // again does what an answer asks for besides its outcome, and says whether the notification may be tried once more at
 // once: the server has not processed it, and something is better now.
 func (s *sender) again(x *exchange) bool {
-	a := x.answer
+	a := &x.answer
 	switch {
 	case a.status == 0:
 		return a.unprocessed()

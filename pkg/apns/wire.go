@@ -16,6 +16,7 @@ const maxUnwritten = 256 << 10
 type wire struct {
 	net.Conn
 	timeout time.Duration // of one write
+	ended   func(error)   // told how reading ended; net/http does not always pass that on
 
 	mu        sync.Mutex
 	changed   sync.Cond // on mu: unwritten shrank, or err was set
@@ -25,11 +26,20 @@ type wire struct {
 	done      chan struct{} // the writing goroutine has ended
 }
 
-func newWire(below net.Conn, timeout time.Duration) *wire {
-	w := &wire{Conn: below, timeout: timeout, more: make(chan struct{}, 1), done: make(chan struct{})}
+func newWire(below net.Conn, timeout time.Duration, ended func(error)) *wire {
+	w := &wire{Conn: below, timeout: timeout, ended: ended, more: make(chan struct{}, 1), done: make(chan struct{})}
 	w.changed.L = &w.mu
 	go w.write()
 	return w
+}
+
+// Read passes on what comes.
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil {
+		w.ended(err)
+	}
+	return n, err
 }
 
 // Write keeps a copy of b.
@@ -75,7 +85,7 @@ func (w *wire) write() {
 		if len(batch) == 0 {
 			continue
 		}
-		if err = w.Conn.SetWriteDeadline(time.Now().Add(w.timeout)); err == nil {
+		if err = w.SetWriteDeadline(time.Now().Add(w.timeout)); err == nil {
 			_, err = w.Conn.Write(batch)
 		}
 		if err != nil {

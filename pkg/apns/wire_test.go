@@ -16,7 +16,7 @@ import (
 func wired(t *testing.T) (*wire, net.Conn) {
 	t.Helper()
 	below, peer := net.Pipe()
-	w := newWire(below, time.Minute)
+	w := newWire(below, time.Minute, func(error) {})
 	t.Cleanup(func() {
 		w.Close()
 		peer.Close()
