@@ -111,7 +111,7 @@ func (d *dialer) transport() *http.Transport {
 			SendPingTimeout: d.timing.ping,
 			PingTimeout:     d.timing.pong,
 			// Apple asks to leave path and authorization out of HPACK's table, and ids after the first. net/http cannot
-			// tell fields apart, so nothing goes into it: a fifth of the client's CPU went into entries used once.
+			// tell fields apart, so nothing goes into it: about a sixth of the client's CPU went into entries used once.
 			MaxEncoderHeaderTableSize: 1,
 		},
 	}
