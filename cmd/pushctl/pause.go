@@ -121,7 +121,7 @@ func (p *program) resume() *cobra.Command {
 	return cmd
 }
 
-// configured says what of a target is in no configuration: a misspelt stop would stop nothing.
+// configured says what of a target is in no configuration: a mistyped stop would stop nothing.
 func configured(cfg *config.Config, t control.Target) error {
 	if t.App == "" {
 		return nil

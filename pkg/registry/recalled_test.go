@@ -108,6 +108,20 @@ func testRow24RecalledDoesNotCount(t *testing.T, f *fixture) {
 			t.Errorf("%s: the badge is %d, want %d", row.name, got, row.want)
 		}
 	}
+	f.apply(f.event(EventBackground, 300, unread(0)))
+	f.now = at(305)
+	q := f.message()
+	first := f.request("the only one", func(a *AdmitRequest) { a.MsgKey = q.MsgKey })
+	f.decide(q)
+	f.admit(first)
+	f.settle(first, MarkDone, "")
+	if _, err := f.Shown(t.Context(), []DecideRequest{q}); err != nil {
+		t.Fatal(err)
+	}
+	replacement := f.request("in its place", func(a *AdmitRequest) { a.MsgKey, a.Purpose, a.First = q.MsgKey, push.PurposeRecall, first.ID })
+	if got := f.admit(replacement)[0]; got.Verdict != Go || got.Badge != 0 {
+		t.Errorf("what replaces the only message: %s with the badge %d, want 0, which takes it off the icon", got.Verdict, got.Badge)
+	}
 }
 
 // "Replace or withdraw a shown notification": what replaces it goes only where it may have been shown.

@@ -78,6 +78,6 @@ if purpose == 'fallback' and not service then return filtered('s') end
 if platform ~= ARGV[11] and not (service and ARGV[11] == 'service') then return 'M' .. binding end
 
 mark('l', string.format('%d', now + tonumber(ARGV[8])), '', owner, ARGV[5])
-badge = visible(badge, kind)
+badge = visible(badge, kind, purpose)
 if string.match(binding, '^%d+') ~= ARGV[12] then return 'G' .. badge .. '\31' .. binding end
 return 'G' .. badge

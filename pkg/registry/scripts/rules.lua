@@ -20,8 +20,8 @@ local function unwanted(now, general, option, mentioned)
   return is_quiet and 'q' or nil
 end
 
--- A device's number as it goes out: 0 only where the app is just woken up.
-local function visible(badge, kind)
-  if badge == '0' and kind ~= 'background' then return '' end
+-- A device's number as it goes out: 0 only where the app is just woken up, or where it takes a message off the icon.
+local function visible(badge, kind, purpose)
+  if badge == '0' and kind ~= 'background' and purpose ~= 'recall' then return '' end
   return badge
 end
