@@ -69,7 +69,7 @@ func TestAThousandCallersAtAColdStartOpenFewConnections(t *testing.T) {
 
 func TestANewConnectionCarriesOneRequestUntilItsAnswer(t *testing.T) {
 	t.Parallel()
-	f := start(t, options{}).paced(t, platformConfig{Connections: 2, Concurrency: 10}, func(*timing) {})
+	f := start(t, options{simulator: apnstest.Config{FirstStreams: 1000}}).paced(t, platformConfig{Connections: 2, Concurrency: 10}, func(*timing) {})
 	p := f.pool()
 	first, err := p.acquire(soon(t))
 	if err != nil {
