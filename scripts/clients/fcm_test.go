@@ -223,15 +223,19 @@ func sendEverything(t *testing.T, s simulator, send func(map[string]any) sendAns
 		{name: "a token that is none", request: to("no token", nil), want: sendAnswer{Status: 400, Code: "INVALID_ARGUMENT"}},
 		{
 			name: "more than 28 days", request: to("late", map[string]any{"android": map[string]any{"ttl": "2419201s"}}),
-			want: sendAnswer{Status: 400, Fields: []string{"message.android.ttl"}},
+			want: sendAnswer{Status: 400, Code: "INVALID_ARGUMENT", Fields: []string{"message.android.ttl"}},
 		},
 		{
 			name: "a reserved key", request: to("reserved", map[string]any{"data": map[string]any{"google.x": "1"}}),
-			want: sendAnswer{Status: 400, Fields: []string{"message.data"}},
+			want: sendAnswer{Status: 400, Code: "INVALID_ARGUMENT", Fields: []string{"message.data"}},
 		},
 		{
 			name: "a payload of more than 4096 bytes", request: to("large", map[string]any{"data": map[string]any{"text": strings.Repeat("x", 4097)}}),
-			want: sendAnswer{Status: 400, Fields: []string{"message"}},
+			want: sendAnswer{Status: 400, Code: "INVALID_ARGUMENT", Fields: []string{"message"}},
+		},
+		{
+			name: "a time to live that is none", request: to("unit", map[string]any{"android": map[string]any{"ttl": "60"}}),
+			want: sendAnswer{Status: 400, Fields: []string{"message.android.ttl"}},
 		},
 		{
 			name: "an app that was removed", request: to("removed", nil),

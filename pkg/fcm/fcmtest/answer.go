@@ -171,10 +171,14 @@ func invalidToken() *failure {
 }
 
 func rejected(v *violation) *failure {
-	return &failure{
+	f := &failure{
 		status: http.StatusBadRequest, state: stateOf(http.StatusBadRequest),
 		message: v.problem, field: v.field, violated: true,
 	}
+	if v.meaning {
+		f.code = codeInvalidArgument
+	}
+	return f
 }
 
 // scripted shapes an answer as FCM would: a reason is an FcmError unless it is one of Google's general words, which

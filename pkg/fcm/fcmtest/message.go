@@ -45,6 +45,9 @@ func (r *request) collapse() string {
 type violation struct {
 	field   string // as message.android.ttl; "" = the request as a whole
 	problem string
+	// meaning = FCM itself refuses what the request means, with an FcmError. Otherwise the request does not fit the
+	// schema, and FCM never sees it.
+	meaning bool
 }
 
 // reader walks a request along the schema.
@@ -65,11 +68,11 @@ func (s *Simulator) parse(body []byte) (*request, *violation) {
 	}
 	switch {
 	case r.request.message == nil:
-		return r.request, &violation{field: "message", problem: "Request must contain a message."}
+		return r.request, &violation{field: "message", problem: "Request must contain a message.", meaning: true}
 	case r.request.targets != 1:
-		return r.request, &violation{field: "message", problem: "Exactly one of token, topic or condition is required."}
+		return r.request, &violation{field: "message", problem: "Exactly one of token, topic or condition is required.", meaning: true}
 	case len(r.request.message) > maxMessageBytes:
-		return r.request, &violation{field: "message", problem: "Message is too big."}
+		return r.request, &violation{field: "message", problem: "Message is too big.", meaning: true}
 	}
 	return r.request, nil
 }
@@ -159,7 +162,7 @@ func (r *reader) text(path string, k kind) *violation {
 				"Invalid value at '%s' (type.googleapis.com/google.protobuf.Duration)", path)}
 		}
 		if d > maxTTL {
-			return &violation{field: path, problem: "Invalid ttl: it must be between 0 and four weeks."}
+			return &violation{field: path, problem: "Invalid ttl: it must be between 0 and four weeks.", meaning: true}
 		}
 	case kindPriority:
 		if p := strings.ToLower(text); p != "normal" && p != "high" {
@@ -203,7 +206,7 @@ func (r *reader) data(path string) *violation {
 			return err
 		}
 		if reserved(key) {
-			return &violation{field: path, problem: "Invalid data payload key: " + key}
+			return &violation{field: path, problem: "Invalid data payload key: " + key, meaning: true}
 		}
 		if _, err := r.token(path+"["+key+"]", '"', "TYPE_STRING"); err != nil {
 			return err
