@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
 func quotaOf(perMinute float64, rampUp time.Duration) *quota {
@@ -169,4 +171,34 @@ func TestOfSeveralQuotasTheLowestHolds(t *testing.T) {
 			t.Errorf("%d a second, want 100", got)
 		}
 	})
+}
+
+// noBlock is a section of a configuration that is not there.
+type noBlock struct{ endpoint string }
+
+func (noBlock) Path() string { return "" }
+
+func (b noBlock) Decode(v any) error {
+	if p, ok := v.(*platformBlock); ok {
+		p.Endpoint = b.endpoint
+	}
+	if c, ok := v.(*credentialBlock); ok {
+		c.ServiceAccountFile = "sa.json"
+	}
+	return nil
+}
+
+func TestQuotaByDefaultIsGooglesWhereGoogleIsAsked(t *testing.T) {
+	t.Parallel()
+	for endpoint, want := range map[string]float64{"": 600_000, "https://localhost:1": 0} {
+		read, err := readSettings(push.Settings{Block: noBlock{endpoint}, Apps: map[string]push.AppSettings{
+			"demo": {Block: noBlock{}, Credentials: map[string]push.Block{"demo-android": noBlock{}}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read.apps["demo"].credentials["demo-android"].perMinute; got != want || read.platform.RampUp != time.Minute {
+			t.Errorf("endpoint %q: %v a minute, ramp %s, want %v and a minute", endpoint, got, read.platform.RampUp, want)
+		}
+	}
 }

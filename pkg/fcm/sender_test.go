@@ -267,7 +267,7 @@ func TestSendParksWhatItsProjectsQuotaHoldsBack(t *testing.T) {
 	t.Parallel()
 	simulator, file := start(t, fcmtest.Config{})
 	s := settings(map[string]any{"ramp_up": time.Duration(0)}, nil, nil)
-	key := map[string]any{"platform": "fcm", "service_account_file": "sa.json", "quota_per_minute": 12, "quota_share": 0.5}
+	key := map[string]any{"platform": "fcm", "service_account_file": "sa.json", "quota_per_minute": 1200, "quota_share": 0.005}
 	s.Apps["demo"] = push.AppSettings{Block: s.Apps["demo"].Block, Credentials: map[string]push.Block{
 		"demo-android": block{"apps.demo.credentials.demo-android", key},
 		"demo-tablet":  block{"apps.demo.credentials.demo-tablet", key},
