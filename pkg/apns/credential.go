@@ -179,11 +179,11 @@ func (d *driver) open(cfg credentialConfig, i identity) (credential.Opened, erro
 	}
 	host := d.cfg.host(cfg.Environment)
 	if i.certificate != nil {
-		s := newSender(newDialer(host, roots, &i.certificate.Certificate, appleTiming), cfg.BundleID, certified{}, d.cfg)
+		s := newSender(newDialer(host, roots, &i.certificate.Certificate, appleTiming), cfg.BundleID, certified{}, d.cfg, d.now)
 		return credential.Opened{Sender: s, Close: s.close}, nil
 	}
 	signer, release := d.signer(cfg.TeamID, i)
-	s := newSender(newDialer(host, roots, nil, appleTiming), cfg.BundleID, signer, d.cfg)
+	s := newSender(newDialer(host, roots, nil, appleTiming), cfg.BundleID, signer, d.cfg, d.now)
 	return credential.Opened{Sender: s, Close: func() { s.close(); release() }}, nil
 }
 

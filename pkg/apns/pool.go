@@ -17,8 +17,9 @@ const (
 	spread = 100
 	// A connection that could not be set up is tried again after 0.1 to 5 s: Apple takes rapid reconnecting for an attack.
 	firstRedial, lastRedial = 100 * time.Millisecond, 5 * time.Second
-	// replaceEvery bounds how often a connection is replaced because of what the server said on it.
-	replaceEvery = time.Minute
+	// replaceEvery bounds how often connections are replaced because of what the server said on them. It is shorter than
+	// the pause after which a refused credential is tried again, so that no trial runs on a connection that is spoilt.
+	replaceEvery = 20 * time.Second
 )
 
 // pool holds the connections of one credential: Apple binds a connection to the first key that is used on it. A request
@@ -32,6 +33,7 @@ type pool struct {
 	limit     int // of connections
 	dialer    *dialer
 	timing    timing
+	now       func() time.Time // for replaceEvery; what concerns the network keeps the true time
 	waiting   waiters
 
 	ctx   context.Context // of dialing; ends with close
@@ -46,7 +48,7 @@ type pool struct {
 	redial   *backoff.ExponentialBackOff
 	redialAt time.Time // until then dialing fails with dialErr
 	dialErr  error
-	replaced time.Time
+	replaced time.Time   // by now
 	grown    time.Time   // when the newest connection was set up
 	busiest  int         // most requests in flight since the last look
 	shrink   *time.Timer // of the next look; nil with one connection or none
@@ -61,7 +63,7 @@ type conn struct {
 	retired  bool // takes no requests any more
 }
 
-func newPool(dialer *dialer, limit int) *pool {
+func newPool(dialer *dialer, limit int, now func() time.Time) *pool {
 	redial := backoff.NewExponentialBackOff()
 	redial.InitialInterval, redial.MaxInterval = firstRedial, lastRedial
 	ctx, stop := context.WithCancel(context.Background())
@@ -69,6 +71,7 @@ func newPool(dialer *dialer, limit int) *pool {
 		address:   dialer.address(),
 		transport: dialer.transport(),
 		limit:     limit,
+		now:       now,
 		dialer:    dialer,
 		timing:    dialer.timing,
 		ctx:       ctx,
@@ -236,17 +239,27 @@ func (p *pool) release(c *conn, err error, sent bool) {
 	p.waiting.wake()
 }
 
-// replace retires a connection on which the server refused a token, and says whether the request may be tried again, on
-// another one. It is not where a connection was replaced less than a minute ago and this is another one.
-func (p *pool) replace(c *conn) bool {
+// replace retires a connection on which the server refused a token, with all the others where what it said concerns them
+// alike, and says whether the request may be tried again, on another one. It is not where connections were replaced less
+// than replaceEvery ago and this is a newer one.
+func (p *pool) replace(c *conn, all bool) bool {
 	p.mu.Lock()
 	again := c.retired
-	if now := time.Now(); !again && now.Sub(p.replaced) >= replaceEvery {
+	spoilt := []*conn{c}
+	if now := p.now(); !again && now.Sub(p.replaced) >= replaceEvery {
 		p.replaced = now
-		p.retireLocked(c)
+		if all {
+			spoilt = append(spoilt, p.conns...)
+		}
+		for _, c := range spoilt {
+			p.retireLocked(c)
+		}
 		again = true
 	}
-	unused := p.unusedLocked(c)
+	var unused []*conn
+	for _, c := range spoilt {
+		unused = append(unused, p.unusedLocked(c)...)
+	}
 	p.mu.Unlock()
 	closeAll(unused)
 	return again

@@ -23,7 +23,7 @@ func (f *fixture) paced(t *testing.T, cfg platformConfig, change func(*timing)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSender(newDialer(f.url, f.roots, nil, pace), bundle, newSigner(key.Key, teamID, keyID, time.Now), cfg)
+	s := newSender(newDialer(f.url, f.roots, nil, pace), bundle, newSigner(key.Key, teamID, keyID, time.Now), cfg, time.Now)
 	t.Cleanup(s.close)
 	other := *f
 	other.sender = s

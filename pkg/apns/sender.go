@@ -41,8 +41,9 @@ func (j *job) done(o *push.Outcome) {
 	j.report(j.i, *o)
 }
 
-func newSender(dialer *dialer, bundleID string, signer authorizer, cfg platformConfig) *sender {
-	pool := newPool(dialer, cfg.Connections)
+// newSender makes a sender. now is the clock of what it is told by the server; time-outs are by the true one.
+func newSender(dialer *dialer, bundleID string, signer authorizer, cfg platformConfig, now func() time.Time) *sender {
+	pool := newPool(dialer, cfg.Connections, now)
 	return &sender{
 		bundleID: bundleID,
 		pool:     pool,
@@ -50,7 +51,7 @@ func newSender(dialer *dialer, bundleID string, signer authorizer, cfg platformC
 		client: &apns2.Client{
 			Host: dialer.host,
 			HTTPClient: &http.Client{
-				Transport:     &transport{pool: pool, signer: signer, now: time.Now},
+				Transport:     &transport{pool: pool, signer: signer, now: now},
 				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			},
 		},
@@ -156,10 +157,13 @@ func (s *sender) again(x *exchange) bool {
 	case a.status == 0:
 		return a.unprocessed()
 	case a.status == http.StatusForbidden && a.reason == apns2.ReasonExpiredProviderToken:
-		return s.signer.expired(x.bearer) && s.pool.replace(x.conn)
+		// A connection that has carried an expired token may refuse every later one, and all have carried the same: they
+		// are replaced also where there is no newer token to try.
+		s.signer.expired(x.bearer)
+		return s.pool.replace(x.conn, true)
 	case a.status == http.StatusForbidden && a.reason == reasonUnrelatedKeyID,
 		a.status == http.StatusBadRequest && a.reason == apns2.ReasonIdleTimeout:
-		return s.pool.replace(x.conn)
+		return s.pool.replace(x.conn, false)
 	case a.status == http.StatusTooManyRequests && a.reason == apns2.ReasonTooManyProviderTokenUpdates:
 		s.signer.tooManyUpdates(x.bearer)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/apns/apnstest"
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/pushtest"
+	"github.com/pushfleet/pushfleet/pkg/push/pushtest/faults"
 )
 
 var ignoreErr = cmpopts.IgnoreFields(push.Outcome{}, "Err")
@@ -382,6 +383,31 @@ func TestAnExpiredProviderTokenIsRenewedOnceByAll(t *testing.T) {
 	f.script(t, "", pushtest.Answer{Status: http.StatusForbidden, Reason: "ExpiredProviderToken"})
 	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Park || o.Reason != push.ReasonCredentialRefused {
 		t.Errorf("a second revision within 20 minutes: got %+v", o)
+	}
+}
+
+func TestAConnectionThatAnExpiredTokenSpoiltIsReplacedWithoutANewerToken(t *testing.T) {
+	t.Parallel()
+	// For a while the server takes neither the token of the period nor its one revision.
+	var elapsed atomic.Int64
+	now := func() time.Time { return time.Unix(1790001000, 0).Add(22*time.Minute + time.Duration(elapsed.Load())) }
+	f := start(t, options{now: now, simulator: apnstest.Config{Now: now}})
+	suffer := func(rules faults.APNs) {
+		if err := f.Control().Faults.Put(faults.Script{APNs: rules}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	suffer(faults.APNs{TokenAge: faults.Duration(time.Minute), WedgeExpired: true})
+	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Park || o.Reason != push.ReasonCredentialRefused {
+		t.Fatalf("every token has expired: got %+v", o)
+	}
+	suffer(faults.APNs{})
+	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Park {
+		t.Errorf("at once, on a connection that was just opened: got %+v", o)
+	}
+	elapsed.Store(int64(replaceEvery))
+	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+		t.Errorf("on a new connection: got %+v", o)
 	}
 }
 
