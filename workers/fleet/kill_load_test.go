@@ -17,6 +17,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	"github.com/pushfleet/pushfleet/workers/simulate"
 )
 
 // registryReader shows devices; *registry.Registry is one.
@@ -180,11 +181,12 @@ type tally struct {
 	refused    map[string]int // by status and reason
 }
 
-func (k *killTest) tally(t *testing.T, load *killLoad) *tally {
+// tallyOf compares the simulators' ledgers with what was due.
+func tallyOf(t *testing.T, sim *simulate.Simulation, due map[pair]string) *tally {
 	t.Helper()
-	s := &tally{pairs: len(load.pairs), refused: map[string]int{}}
-	times := make(map[pair]int, len(load.pairs))
-	for _, entry := range append(k.sim.APNs.Control().Ledger.Entries(""), k.sim.FCM.Control().Ledger.Entries("")...) {
+	s := &tally{pairs: len(due), refused: map[string]int{}}
+	times := make(map[pair]int, len(due))
+	for _, entry := range append(sim.APNs.Control().Ledger.Entries(""), sim.FCM.Control().Ledger.Entries("")...) {
 		if entry.Status != http.StatusOK {
 			s.refused[fmt.Sprintf("%s %d %s", entry.Platform, entry.Status, entry.Reason)]++
 			continue
@@ -201,13 +203,13 @@ func (k *killTest) tally(t *testing.T, load *killLoad) *tally {
 		times[pair{body.MsgKey + body.Data.MsgKey, entry.Token}]++
 	}
 	for p, n := range times {
-		if _, due := load.pairs[p]; !due {
+		if _, known := due[p]; !known {
 			s.unexpected = append(s.unexpected, p.key+" to "+p.token)
 			continue
 		}
 		s.duplicates += n - 1
 	}
-	for p, who := range load.pairs {
+	for p, who := range due {
 		if times[p] == 0 {
 			s.absent = append(s.absent, p.key+" to "+who)
 		}

@@ -77,15 +77,15 @@ func TestKill(t *testing.T) {
 	<-produced
 	eventually(t, killSettle, time.Second, "every push", func(context.Context) error {
 		if n := k.accepted(); n < len(load.pairs) {
-			return fmt.Errorf("%d of %d arrived; %s", n, len(load.pairs), k.tally(t, load).missing())
+			return fmt.Errorf("%d of %d arrived; %s", n, len(load.pairs), tallyOf(t, k.sim, load.pairs).missing())
 		}
-		return k.tally(t, load).missing()
+		return tallyOf(t, k.sim, load.pairs).missing()
 	})
 	t.Logf("%s: every push arrived", time.Since(began).Round(time.Millisecond))
 	eventually(t, killSettle, time.Second, "everything to be read and settled", k.settled)
 	t.Logf("%s: nothing is left to do", time.Since(began).Round(time.Millisecond))
 	w.stop(t, 15*time.Second)
-	k.tally(t, load).report(t)
+	tallyOf(t, k.sim, load.pairs).report(t)
 	w.complaints(t)
 }
 

@@ -1,0 +1,67 @@
+package fleet_test
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/message"
+	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/stream"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+)
+
+// endings are what push.events says of messages to users with one phone.
+type endings struct {
+	last    map[string]string // by message and user: its end, as "dead too_large"
+	counts  map[string]int    // of the ends
+	met     map[string]int    // what notifications met on their way, as "retry timeout"
+	attempt int32             // the highest of any
+}
+
+// endings reads every event.
+func (f *embeddedFleet) endings() *endings {
+	f.t.Helper()
+	e := &endings{last: map[string]string{}, counts: map[string]int{}, met: map[string]int{}}
+	err := f.cluster.Scan(f.t.Context(), f.topics.Events(), nil, func(rec *stream.Record) bool {
+		var pack schemasv1.Events
+		if err := pack.UnmarshalVT(rec.Value); err != nil {
+			f.t.Fatal(err)
+		}
+		for _, event := range pack.GetEvents() {
+			e.attempt = max(e.attempt, event.GetAttempt())
+			end := event.GetDisposition() + " " + event.GetReason()
+			switch event.GetDisposition() {
+			case "delivered", "dead", "drop_token", "filter":
+				e.last[event.GetMsgKey()+" "+event.GetUser()] = end
+			case "retry", "park":
+				e.met[end]++
+			}
+		}
+		return true
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, end := range e.last {
+		e.counts[end]++
+	}
+	return e
+}
+
+// text sends the i-th one-to-one message of the app demo, to a user of a platform, and says its key.
+func (f *embeddedFleet) text(p push.Platform, to string, i int) (key string) {
+	f.t.Helper()
+	now := time.Now()
+	m := map[string]any{"App": "demo", "From_Account": "alice", "To_Account": to, "MsgSeq": i + 1, "MsgRandom": i + 1, "MsgTimeStamp": now.Unix(),
+		"MsgBody": []any{map[string]any{"MsgType": "TIMTextElem", "MsgContent": map[string]any{"Text": fmt.Sprint(p, " ", i)}}}}
+	if p == "fcm" { // a key of its own
+		m["MsgRandom"] = 1_000_000 + i
+	}
+	parsed, err := message.Parse(encode(m), message.Envelope{Time: now})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.produce(f.topics.Messages(), []byte("demo|alice "+strconv.Itoa(i%4)), m)
+	return parsed.Key
+}
