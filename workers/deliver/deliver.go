@@ -4,6 +4,10 @@
 // lane start in order and one at a time, that no credential has more than its share of sends in flight, that lanes are
 // served by their weights however much waits in another, and that a slow answer delays nothing but its own device.
 //
+// What the answers say is kept apart by what they are about: a refused credential parks its own records, a provider that
+// is down holds the fetch and what was read, a throttled device waits alone, and a burst of rejected tokens drops none.
+// None of that charges an attempt.
+//
 // The way of a record: Handle → the device's line → admit (one pipelined script for many) → the credential's pool →
 // the platform's Sender → settle (publish what follows, mark the notification, write the event, acknowledge).
 package deliver

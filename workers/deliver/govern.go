@@ -144,7 +144,7 @@ func (d *Deliver) State() State {
 	return s
 }
 
-// refusedOutcome is that of a record that is parked without being sent.
-func refusedOutcome(reason push.Reason) push.Outcome {
+// parkedFor is the outcome of a record that is parked without being sent.
+func parkedFor(reason push.Reason) push.Outcome {
 	return push.Outcome{Disposition: push.Park, Reason: reason}
 }

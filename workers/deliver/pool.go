@@ -57,7 +57,7 @@ func (d *Deliver) shared() bool {
 // add queues an admitted item, or parks it where the credential cannot take it.
 func (p *pool) add(ctx context.Context, it *item) {
 	if p.d.stops.Paused(p.cred.app, p.cred.name) {
-		p.d.finish(ctx, it, refusedOutcome(push.ReasonPaused))
+		p.d.finish(ctx, it, parkedFor(push.ReasonPaused))
 		return
 	}
 	shared := p.d.shared()
@@ -80,7 +80,7 @@ func (p *pool) add(ctx context.Context, it *item) {
 
 // park sends an item to wait until the credential can take it.
 func (p *pool) park(ctx context.Context, it *item, reason push.Reason) {
-	p.d.finish(ctx, it, refusedOutcome(reason))
+	p.d.finish(ctx, it, parkedFor(reason))
 	p.mu.Lock()
 	p.parked = true
 	p.mu.Unlock()
@@ -162,7 +162,7 @@ func (p *pool) fresh(ctx context.Context, batch []*item) []*item {
 			p.d.unlease(it)
 			p.d.abandon(it)
 		case p.d.stops.Paused(p.cred.app, p.cred.name):
-			p.d.finish(ctx, it, refusedOutcome(push.ReasonPaused))
+			p.d.finish(ctx, it, parkedFor(push.ReasonPaused))
 		case now.Sub(it.admitted) > leaseMargin:
 			old = append(old, it)
 		default:
