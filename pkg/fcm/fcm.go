@@ -2,7 +2,8 @@
 // notifications flow in, one request each flows out through the Firebase SDK, and an outcome per notification comes
 // back. It promises that the bytes of Render are the bytes that are sent; that every answer and every failure is
 // classified in one place and nothing is repeated behind it, apart from one request after a refused access token; that
-// running requests, their time and their memory are bounded; and that no error holds a token, a key or a text.
+// no project gets more than this process's share of its quota; that running requests, their time and their memory are
+// bounded; and that no error holds a token, a key or a text.
 package fcm
 
 import (
