@@ -47,7 +47,7 @@ func newSender(d *Driver, account *credential.ServiceAccount, quota *quota) (*se
 	return &sender{
 		driver: d,
 		client: client,
-		tokens: newTokens(fetcher(account.JWTConfig(messagingScope), d.transport)),
+		tokens: newTokens(fetcher(account.JWTConfig(messagingScope), d.transport), d.now),
 		quota:  quota,
 		slots:  make(chan struct{}, d.settings.platform.Concurrency),
 	}, nil

@@ -55,6 +55,7 @@ func (e *tokenError) Error() string {
 // However many ask, one request runs at a time. Safe for concurrent use.
 type tokens struct {
 	fetch func(context.Context) (*oauth2.Token, error) // its errors are *tokenError
+	now   func() time.Time                             // of lives and pauses; fetches keep the true time
 
 	stop context.CancelFunc
 	ctx  context.Context // of fetches, which outlive the send that needed them
@@ -70,8 +71,8 @@ type tokens struct {
 	timer    *time.Timer
 }
 
-func newTokens(fetch func(context.Context) (*oauth2.Token, error)) *tokens {
-	t := &tokens{fetch: fetch}
+func newTokens(fetch func(context.Context) (*oauth2.Token, error), now func() time.Time) *tokens {
+	t := &tokens{fetch: fetch, now: now}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t
 }
@@ -105,7 +106,7 @@ func (t *tokens) renew(ctx context.Context, refused string) (string, error) {
 		return t.token, nil
 	}
 	if t.flight == nil {
-		now := time.Now()
+		now := t.now()
 		if now.Sub(t.renewed) < renewPause {
 			defer t.mu.Unlock()
 			return "", &tokenError{refused: true, err: errors.New("refused again right after it was renewed")}
@@ -116,7 +117,7 @@ func (t *tokens) renew(ctx context.Context, refused string) (string, error) {
 }
 
 func (t *tokens) lives() bool {
-	return t.token != "" && time.Now().Before(t.expiry.Add(-expiryMargin))
+	return t.token != "" && t.now().Before(t.expiry.Add(-expiryMargin))
 }
 
 // await joins the running fetch or starts one, and waits for its end or the context's. It is called with the lock held
@@ -151,7 +152,7 @@ func (t *tokens) start() <-chan struct{} {
 		close(flight)
 		return flight
 	}
-	if t.failure != nil && time.Now().Before(t.failedTo) {
+	if t.failure != nil && t.now().Before(t.failedTo) {
 		close(flight)
 		return flight
 	}
@@ -171,7 +172,7 @@ func (t *tokens) start() <-chan struct{} {
 
 // settle takes a fetch's result over and sets the time of the next. The lock is held.
 func (t *tokens) settle(token *oauth2.Token, err error) {
-	now := time.Now()
+	now := t.now()
 	t.failure = err
 	if err != nil {
 		pause := failedPause
@@ -185,11 +186,11 @@ func (t *tokens) settle(token *oauth2.Token, err error) {
 		}
 		return
 	}
-	t.token, t.expiry = token.AccessToken, token.Expiry
-	if t.expiry.IsZero() {
-		t.expiry = now.Add(unknownLife)
+	life := unknownLife
+	if !token.Expiry.IsZero() {
+		life = time.Until(token.Expiry) // the library counted it from the true time
 	}
-	life := t.expiry.Sub(now)
+	t.token, t.expiry = token.AccessToken, now.Add(life)
 	t.schedule(life - jittered(min(fetchAhead, life/5)))
 }
 

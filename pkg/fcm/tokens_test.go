@@ -51,7 +51,7 @@ func inBubble(t *testing.T, test func(t *testing.T, m *mint, k *tokens)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := new(mint)
-		k := newTokens(m.fetch)
+		k := newTokens(m.fetch, time.Now)
 		defer k.close()
 		test(t, m, k)
 	})
@@ -108,7 +108,7 @@ func TestTokensOfManyAreNotReplacedTogether(t *testing.T) {
 				defer mu.Unlock()
 				at[time.Since(began).Truncate(30*time.Second)]++
 				return &oauth2.Token{AccessToken: "token", Expiry: time.Now().Add(time.Hour)}, nil
-			})
+			}, time.Now)
 			defer k.close()
 			wantToken(t, "token")(k.get(t.Context()))
 		}

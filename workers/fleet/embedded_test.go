@@ -34,6 +34,7 @@ type embeddedFleet struct {
 	topics  stream.Topics
 	reg     registryReader
 	pub     *stream.Publisher
+	now     func() time.Time     // the simulators' and the platforms' clock; nil = the true one
 	stop    func() time.Duration // stops the fleet and says how long that took
 }
 
@@ -41,6 +42,12 @@ type embeddedFleet struct {
 // the configuration besides, policies the keys of an app besides; concurrency is how many pushes a credential may have
 // under way.
 func startEmbedded(t *testing.T, concurrency int, settings string, policies map[string]string) *embeddedFleet {
+	t.Helper()
+	return startEmbeddedAt(t, nil, concurrency, settings, policies)
+}
+
+// startEmbeddedAt starts it with a clock of the simulators and the platforms; nil = the true one.
+func startEmbeddedAt(t *testing.T, now func() time.Time, concurrency int, settings string, policies map[string]string) *embeddedFleet {
 	t.Helper()
 	dir := t.TempDir()
 	kafka, err := kafkaembedded.Start(kafkaembedded.Config{})
@@ -53,7 +60,7 @@ func startEmbedded(t *testing.T, concurrency int, settings string, policies map[
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Close)
-	sim, err := simulate.Start(simulate.Config{Dir: dir, APNs: true, FCM: true})
+	sim, err := simulate.Start(simulate.Config{Dir: dir, APNs: true, FCM: true, Now: now, SignedNow: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +79,7 @@ apps:
 			"      android: {platform: fcm, service_account_file: %q}\n%s", app, sim.KeyFile, simulate.KeyID, simulate.TeamID,
 			simulate.BundleID, sim.ServiceAccountFile, keys)
 	}
-	f := &embeddedFleet{t: t, sim: sim}
+	f := &embeddedFleet{t: t, sim: sim, now: now}
 	file := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -109,7 +116,7 @@ func (f *embeddedFleet) run() {
 		f.t.Fatal(err)
 	}
 	go func() {
-		ended <- fleet.Run(ctx, fleet.Options{Config: f.cfg, Roles: roles, Logger: zap.NewNop(), OnReady: func() { close(ready) }})
+		ended <- fleet.Run(ctx, fleet.Options{Config: f.cfg, Roles: roles, Logger: zap.NewNop(), PlatformsNow: f.now, OnReady: func() { close(ready) }})
 	}()
 	var took time.Duration
 	f.stop = func() time.Duration {

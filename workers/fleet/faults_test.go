@@ -37,6 +37,8 @@ const (
 	faultsAtOnce  = 10  // whatever the number of processors: nearly all of it is waiting
 )
 
+const faultSettings = "default_app: demo\nretry: {delays: [1s], park: 1s, grace: 1s, max_attempts: 20}\nshutdown: {grace: 3s}"
+
 func faultCases() []faultCase {
 	return []faultCase{
 		{name: "GOAWAY, what is in flight is answered", script: `
@@ -138,8 +140,7 @@ func TestFaults(t *testing.T) {
 }
 
 func (c *faultCase) play(t *testing.T) {
-	f := startEmbedded(t, 100, "default_app: demo\nretry: {delays: [1s], park: 1s, grace: 1s, max_attempts: 20}\nshutdown: {grace: 3s}",
-		map[string]string{"demo": ""})
+	f := startEmbedded(t, 100, faultSettings, map[string]string{"demo": ""})
 	tokens := map[push.Platform][]string{"apns": f.phones("demo", "apns", faultUsers), "fcm": f.phones("demo", "fcm", faultUsers)}
 	due := map[pair]string{}
 	send := func(from, to int) {

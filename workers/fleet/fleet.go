@@ -35,7 +35,10 @@ type Options struct {
 	Logger *zap.Logger
 	// APIListener serves the api role instead of Config.API.Listen; nil = listen there.
 	APIListener net.Listener
-	OnReady     func() // called once, when every check of readiness passed for the first time; nil = nothing
+	// PlatformsNow is the clock by which provider tokens and credentials age; nil = time.Now. Everything else keeps the
+	// true time.
+	PlatformsNow func() time.Time
+	OnReady      func() // called once, when every check of readiness passed for the first time; nil = nothing
 }
 
 // fleet is one running process.
@@ -83,6 +86,14 @@ func Run(ctx context.Context, opts Options) error {
 	return f.run(ctx)
 }
 
+// platformsNow is the platforms' clock.
+func (f *fleet) platformsNow() func() time.Time {
+	if f.opts.PlatformsNow == nil {
+		return time.Now
+	}
+	return f.opts.PlatformsNow
+}
+
 // owner names this process in leases: unique, so that a restarted process does not take its own old lease for its own.
 func owner() string {
 	host, err := os.Hostname()
@@ -101,7 +112,7 @@ func (f *fleet) open() error {
 	var err error
 	f.cluster = stream.OpenCluster(stream.ClusterConfig{Brokers: f.cfg.Kafka.Brokers, Logger: f.log.Named("kafka")})
 	f.pub = f.cluster.NewPublisher(stream.PublisherConfig{})
-	if f.drivers, err = openDrivers(f.cfg, time.Now, f.offline); err != nil {
+	if f.drivers, err = openDrivers(f.cfg, f.platformsNow(), f.offline); err != nil {
 		return err
 	}
 	f.platforms = Names()

@@ -43,6 +43,8 @@ type Config struct {
 	// CountOnly keeps counts in place of ledger lines.
 	CountOnly bool
 	Now       func() time.Time // the simulators' clock; nil = time.Now
+	// SignedNow is the clock of what is signed to get FCM's access tokens; nil = Now.
+	SignedNow func() time.Time
 }
 
 // Simulation is the running simulators. Paths are absolute.
@@ -89,7 +91,7 @@ func Start(cfg Config) (_ *Simulation, err error) {
 		controls = append(controls, s.APNs.Control())
 	}
 	if cfg.FCM {
-		s.FCM, err = fcmtest.Start(fcmtest.Config{Addr: cfg.FCMAddr, Authority: authority, Control: control(fcmtest.Platform, cfg), Now: cfg.Now})
+		s.FCM, err = fcmtest.Start(fcmtest.Config{Addr: cfg.FCMAddr, Authority: authority, Control: control(fcmtest.Platform, cfg), Now: cfg.Now, SignedNow: cfg.SignedNow})
 		if err != nil {
 			return s, err
 		}

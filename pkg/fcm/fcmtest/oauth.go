@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ const (
 // authority is the OAuth side: it knows service accounts and the access tokens that it gave them.
 type authority struct {
 	now     func() time.Time
+	signed  func() time.Time // of assertions
 	life    time.Duration
 	traffic *pushtest.Traffic
 
@@ -35,7 +37,7 @@ type authority struct {
 	scripted time.Duration // life in its place; 0 = none
 	// revocations are when all tokens until then become invalid.
 	revocations []time.Time
-	accounts    map[string]*account // by email
+	accounts    []*account // an account has a line for each of its keys, as with Google
 	tokens      map[string]grant
 	order       []string // of tokens, oldest first
 	granted     int
@@ -58,7 +60,24 @@ type assertion struct {
 func (a *authority) trust(known *account) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.accounts[known.email] = known
+	a.accounts = append(slices.DeleteFunc(a.accounts, func(old *account) bool {
+		return old.email == known.email && old.keyID == known.keyID
+	}), known)
+}
+
+// signer is the account of an email with that key; without a key's id, the newest. emailKnown says that it has another one.
+func (a *authority) signer(email, keyID string) (_ *account, emailKnown bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, known := range slices.Backward(a.accounts) {
+		if known.email == email {
+			if keyID == "" || keyID == known.keyID {
+				return known, true
+			}
+			emailKnown = true
+		}
+	}
+	return nil, emailKnown
 }
 
 // knows says whether any account is the project's.
@@ -98,13 +117,13 @@ func (a *authority) check(text, audience string) (_ *account, word string, _ err
 	var claims assertion
 	var signer *account
 	_, err := jwt.ParseWithClaims(text, &claims, func(token *jwt.Token) (any, error) {
-		a.mu.Lock()
-		signer = a.accounts[claims.Issuer]
-		a.mu.Unlock()
-		if signer == nil {
+		id, _ := token.Header["kid"].(string)
+		found, emailKnown := a.signer(claims.Issuer, id)
+		signer = found
+		if !emailKnown {
 			return nil, errors.New("Invalid grant: account not found") //nolint:staticcheck // the words of the real service
 		}
-		if id, _ := token.Header["kid"].(string); id != "" && id != signer.keyID {
+		if signer == nil {
 			return nil, errors.New("Invalid JWT: unknown key id") //nolint:staticcheck // the words of the real service
 		}
 		return signer.key, nil
@@ -114,7 +133,7 @@ func (a *authority) check(text, audience string) (_ *account, word string, _ err
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithLeeway(time.Minute),
-		jwt.WithTimeFunc(a.now),
+		jwt.WithTimeFunc(a.signed),
 	)
 	switch {
 	case err != nil:

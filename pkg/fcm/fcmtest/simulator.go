@@ -46,6 +46,9 @@ type Config struct {
 	Latency   time.Duration       // of every answer to a valid message
 	TokenLife time.Duration       // of access tokens; 0 = an hour, as Google's
 	Now       func() time.Time    // nil = time.Now
+	// SignedNow is the clock by which a client's assertions are checked: Google's libraries sign them with the true
+	// time. nil = Now.
+	SignedNow func() time.Time
 }
 
 // Simulator is a running FCM. Safe for concurrent use.
@@ -69,6 +72,9 @@ func Start(cfg Config) (*Simulator, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.SignedNow == nil {
+		cfg.SignedNow = cfg.Now
+	}
 	if cfg.TokenLife == 0 {
 		cfg.TokenLife = time.Hour
 	}
@@ -90,8 +96,8 @@ func Start(cfg Config) (*Simulator, error) {
 		control:   cfg.Control,
 		authority: cfg.Authority,
 		oauth: &authority{
-			now: cfg.Now, life: cfg.TokenLife, traffic: cfg.Control.Traffic,
-			accounts: make(map[string]*account), tokens: make(map[string]grant),
+			now: cfg.Now, signed: cfg.SignedNow, life: cfg.TokenLife, traffic: cfg.Control.Traffic,
+			tokens: make(map[string]grant),
 		},
 		schema:       requestSchema(),
 		latency:      cfg.Latency,
