@@ -2,8 +2,11 @@ package embedded_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,11 +102,28 @@ func check(t *testing.T, addr string) {
 	}
 }
 
+// quietAddr is a free address below the range from which the system gives ports to outgoing connections, so that none of
+// other tests takes it between two brokers.
+func quietAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000))))
+		if err != nil {
+			continue
+		}
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return ln.Addr().String()
+	}
+	t.Fatal("no free port in 100 tries")
+	return ""
+}
+
 func TestRestartKeepsRecordsOffsetsAndAddress(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	first := start(t, embedded.Config{DataDir: dir})
-	addr := first.Addr()
+	dir, addr := t.TempDir(), quietAddr(t)
+	first := start(t, embedded.Config{DataDir: dir, Addr: addr})
 	fill(t, addr)
 	first.Close()
 	second := start(t, embedded.Config{DataDir: dir, Addr: addr})
