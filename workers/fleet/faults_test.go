@@ -77,8 +77,8 @@ faults:
 		{name: "successes whose bodies are no JSON", twice: true, script: `
 faults: [{name: page, every: 30, do: answer, status: 200, body: "<html>", content_type: text/html}]`},
 		{name: "429 for a device", script: `
-apns: {device_rate: {burst: 2, every: 500ms}}
-fcm: {device_quotas: [{messages: 2, per: 1s}]}`, suffered: []string{"429 TooManyRequests", "429 QUOTA_EXCEEDED"}},
+apns: {device_rate: {burst: 1, every: 2s}}
+fcm: {device_quotas: [{messages: 1, per: 2s}]}`, suffered: []string{"429 TooManyRequests", "429 QUOTA_EXCEEDED"}},
 		{name: "429 with a date", script: `
 faults:
 - {name: device, platform: apns, share: 0.1, do: answer, status: 429, reason: TooManyRequests, retry_after: 1s, retry_as: date}
