@@ -35,13 +35,6 @@ func (h *Health) Add(name string, check Check) {
 	h.checks[name] = check
 }
 
-// Remove takes a check away.
-func (h *Health) Remove(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.checks, name)
-}
-
 // Alive answers 200 as long as the process serves HTTP: a Kafka or Redis that is away is no reason to restart it.
 func (h *Health) Alive() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
