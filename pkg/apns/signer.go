@@ -21,6 +21,7 @@ const (
 	signPeriod   = 50 * time.Minute // of regular renewal
 	signSettle   = time.Minute      // after the start of a period, its token is used: clocks differ
 	revisePeriod = 20 * time.Minute // of renewal because Apple calls a token expired
+	renewGap     = 21 * time.Minute // between the first uses of two tokens: Apple's 20, and what a request takes to get there
 	maxTokenAge  = 58 * time.Minute // of a token that is kept longer than its period
 )
 
@@ -40,15 +41,16 @@ func (certified) tooManyUpdates(string)   {}
 
 // signer makes the provider tokens of one key. Safe for concurrent use.
 type signer struct {
-	key          *ecdsa.PrivateKey
-	teamID, kid  string
-	now          func() time.Time
-	mu           sync.Mutex
-	current      providerToken
-	previous     providerToken
-	pinned       time.Time // issue time of a token used out of turn: until pinnedUntil, and while it is the newest
-	pinnedUntil  time.Time
-	lastRevision time.Time
+	key         *ecdsa.PrivateKey
+	teamID, kid string
+	now         func() time.Time
+	mu          sync.Mutex
+	current     providerToken
+	previous    providerToken
+	pinned      time.Time // issue time of a token used out of turn: until pinnedUntil, and while it is the newest
+	pinnedUntil time.Time
+	newest      time.Time // issue time of the newest token in use so far
+	newestSince time.Time // when the fleet began to use that one
 }
 
 type providerToken struct {
@@ -68,7 +70,7 @@ func (s *signer) bearer() (string, error) {
 }
 
 // expired is told that Apple called a token expired, and says whether another one is there to try: one that was made
-// since, or a revision, of which there is at most one in 20 minutes.
+// since, or a revision, where the newest token is old enough for Apple to take another one.
 func (s *signer) expired(refused string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,11 +83,10 @@ func (s *signer) expired(refused string) bool {
 		return true
 	}
 	revision := startOf(now.Add(-signSettle), revisePeriod)
-	if now.Sub(s.lastRevision) < revisePeriod || !revision.After(s.current.issued) {
+	if now.Sub(s.newestSince) < renewGap || !revision.After(s.newest) {
 		return false
 	}
-	s.lastRevision = now
-	s.pinned, s.pinnedUntil = revision, now.Add(revisePeriod)
+	s.pinned, s.pinnedUntil = revision, now.Add(renewGap)
 	return true
 }
 
@@ -99,7 +100,7 @@ func (s *signer) tooManyUpdates(refused string) {
 		return
 	}
 	until := s.previous.issued.Add(maxTokenAge)
-	if latest := now.Add(revisePeriod); until.After(latest) {
+	if latest := now.Add(renewGap); until.After(latest) {
 		until = latest
 	}
 	if until.After(now) {
@@ -109,8 +110,12 @@ func (s *signer) tooManyUpdates(refused string) {
 
 func (s *signer) use(now time.Time) (string, error) {
 	issued := startOf(now.Add(-signSettle), signPeriod)
+	since := issued.Add(signSettle)
+	if s.pinnedUntil.After(since) {
+		since = s.pinnedUntil
+	}
 	if now.Before(s.pinnedUntil) || s.pinned.After(issued) {
-		issued = s.pinned
+		issued, since = s.pinned, now
 	}
 	if s.current.bearer != "" && issued.Equal(s.current.issued) {
 		return s.current.bearer, nil
@@ -120,6 +125,9 @@ func (s *signer) use(now time.Time) (string, error) {
 		return "", err
 	}
 	s.previous, s.current = s.current, providerToken{issued: issued, bearer: bearer}
+	if issued.After(s.newest) {
+		s.newest, s.newestSince = issued, since
+	}
 	return bearer, nil
 }
 

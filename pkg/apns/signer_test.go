@@ -3,7 +3,8 @@ package apns
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
+	cryptorand "crypto/rand"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func testSigner(t *testing.T, key *ecdsa.PrivateKey, at int64) (*signer, *clock)
 
 func testKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,14 +98,15 @@ func TestProviderTokenByTime(t *testing.T) {
 
 func TestAnExpiredTokenIsRevisedAtMostOnceIn20Minutes(t *testing.T) {
 	t.Parallel()
-	const period = 1790001000 // the periods of 20 minutes start 600 s later
+	const period = 1790001000 // its token is used from 60 s on; the periods of 20 minutes start 600 s later
 	key := testKey(t)
 	s, c := testSigner(t, key, period+100)
 	first := bearer(t, s)
+	c.now = time.Unix(period+1319, 0)
 	if s.expired(first) {
-		t.Error("revised although there is no newer period to revise to")
+		t.Error("revised 21 minutes less a second after the regular renewal")
 	}
-	c.now = time.Unix(period+700, 0)
+	c.now = time.Unix(period+1320, 0)
 	if !s.expired(first) {
 		t.Fatal("not revised")
 	}
@@ -118,24 +120,54 @@ func TestAnExpiredTokenIsRevisedAtMostOnceIn20Minutes(t *testing.T) {
 	if s.expired(second) {
 		t.Error("a second revision at once")
 	}
-	c.now = time.Unix(period+700+1199, 0)
+	c.now = time.Unix(period+1320+1259, 0)
 	if s.expired(second) {
-		t.Error("a second revision before 20 minutes")
+		t.Error("a second revision before 21 minutes")
 	}
-	c.now = time.Unix(period+700+1200, 0)
+	c.now = time.Unix(period+1320+1260, 0)
 	if !s.expired(second) {
-		t.Error("no revision after 20 minutes")
+		t.Error("no revision after 21 minutes")
 	}
 	if got := issued(t, key, bearer(t, s)); got != period+1800 {
 		t.Errorf("revised to %d, want %d", got, period+1800)
 	}
 	c.now = time.Unix(period+3060, 0)
 	if got := issued(t, key, bearer(t, s)); got != period+1800 {
-		t.Errorf("at the next period: issued at %d, want the revision of less than 20 minutes ago", got)
+		t.Errorf("at the next period: issued at %d, want the revision of less than 21 minutes ago", got)
 	}
-	c.now = time.Unix(period+700+1200+1200, 0)
+	c.now = time.Unix(period+1320+1260+1260, 0)
 	if got := issued(t, key, bearer(t, s)); got != period+3000 {
-		t.Errorf("20 minutes after the revision: issued at %d, want the regular %d", got, period+3000)
+		t.Errorf("21 minutes after the revision: issued at %d, want the regular %d", got, period+3000)
+	}
+}
+
+// Whatever Apple calls expired and whenever, no token follows another sooner than Apple allows, and none is used too old.
+func TestTokensFollowEachOtherSlowly(t *testing.T) {
+	t.Parallel()
+	key := testKey(t)
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		s, c := testSigner(t, key, 1790001000+random.Int64N(6000))
+		newest := issued(t, key, bearer(t, s))
+		since := time.Unix(newest, 0).Add(time.Minute) // the other replicas use it since then
+		for range 1000 {
+			c.now = c.now.Add(time.Duration(random.Int64N(int64(time.Minute))))
+			used := bearer(t, s)
+			if random.IntN(3) == 0 {
+				s.expired(used)
+			}
+			at := issued(t, key, used)
+			if age := c.now.Unix() - at; age >= 3600 {
+				t.Fatalf("seed %d: a token of %d s", seed, age)
+			}
+			if at == newest {
+				continue
+			}
+			if gap := c.now.Sub(since); gap < 20*time.Minute {
+				t.Fatalf("seed %d: a new token after %v", seed, gap)
+			}
+			newest, since = at, c.now
+		}
 	}
 }
 
@@ -145,7 +177,7 @@ func TestTooManyUpdatesKeepTheTokenBefore(t *testing.T) {
 	key := testKey(t)
 	s, c := testSigner(t, key, period+100)
 	first := bearer(t, s)
-	c.now = time.Unix(period+700, 0)
+	c.now = time.Unix(period+1320, 0)
 	s.expired(first)
 	second := bearer(t, s)
 	s.tooManyUpdates(first)
@@ -156,9 +188,9 @@ func TestTooManyUpdatesKeepTheTokenBefore(t *testing.T) {
 	if got := issued(t, key, bearer(t, s)); got != period {
 		t.Errorf("issued at %d, want the one before at %d", got, period)
 	}
-	c.now = time.Unix(period+700+1199, 0)
+	c.now = time.Unix(period+1320+1259, 0)
 	if got := issued(t, key, bearer(t, s)); got != period {
-		t.Errorf("before 20 minutes: issued at %d, want %d", got, period)
+		t.Errorf("before 21 minutes: issued at %d, want %d", got, period)
 	}
 	c.now = time.Unix(period+3060, 0)
 	if got := issued(t, key, bearer(t, s)); got != period+3000 {
