@@ -165,7 +165,7 @@ func (s *sender) again(x *exchange) bool {
 		a.status == http.StatusBadRequest && a.reason == apns2.ReasonIdleTimeout:
 		return s.pool.replace(x.conn, false)
 	case a.status == http.StatusTooManyRequests && a.reason == apns2.ReasonTooManyProviderTokenUpdates:
-		s.signer.tooManyUpdates(x.bearer)
+		return s.signer.tooManyUpdates(x.bearer)
 	}
 	return false
 }

@@ -411,6 +411,26 @@ func TestAConnectionThatAnExpiredTokenSpoiltIsReplacedWithoutANewerToken(t *test
 	}
 }
 
+func TestARenewalThatComesTooEarlyGoesOnWithTheTokenBefore(t *testing.T) {
+	t.Parallel()
+	// A period of 50 minutes starts at 1790004000: 10 minutes after the first push.
+	var elapsed atomic.Int64
+	now := func() time.Time { return time.Unix(1790003400, 0).Add(time.Duration(elapsed.Load())) }
+	f := start(t, options{now: now, simulator: apnstest.Config{Now: now}})
+	if err := f.Control().Faults.Put(faults.Script{APNs: faults.APNs{TokenInterval: faults.Duration(20 * time.Minute)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Duration{0, 12 * time.Minute, 15 * time.Minute, 25 * time.Minute} {
+		elapsed.Store(int64(at))
+		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+			t.Errorf("after %v: got %+v", at, o)
+		}
+	}
+	if got := f.Control().Ledger.Counts().Answers["429 TooManyProviderTokenUpdates"]; got != 1 {
+		t.Errorf("%d requests came with the early token, want one", got)
+	}
+}
+
 func TestAnUnrelatedKeyReplacesTheConnectionOnce(t *testing.T) {
 	t.Parallel()
 	f := start(t, options{})

@@ -29,15 +29,15 @@ const (
 type authorizer interface {
 	bearer() (string, error) // "" = none is needed
 	expired(refused string) bool
-	tooManyUpdates(refused string)
+	tooManyUpdates(refused string) bool
 }
 
 // certified is the authorizer of connections that prove themselves by a certificate.
 type certified struct{}
 
-func (certified) bearer() (string, error) { return "", nil }
-func (certified) expired(string) bool     { return false }
-func (certified) tooManyUpdates(string)   {}
+func (certified) bearer() (string, error)    { return "", nil }
+func (certified) expired(string) bool        { return false }
+func (certified) tooManyUpdates(string) bool { return false }
 
 // signer makes the provider tokens of one key. Safe for concurrent use.
 type signer struct {
@@ -91,31 +91,32 @@ func (s *signer) expired(refused string) bool {
 }
 
 // tooManyUpdates is told that Apple refused a token because the key has had too many: the one before stays in use, as
-// long as it is young enough.
-func (s *signer) tooManyUpdates(refused string) {
+// long as it is young enough. It says whether there is one to try.
+func (s *signer) tooManyUpdates(refused string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if refused != s.current.bearer || s.previous.bearer == "" {
-		return
+	if refused == s.current.bearer && s.previous.bearer != "" && s.previous.issued.Before(s.current.issued) {
+		until := s.previous.issued.Add(maxTokenAge)
+		if latest := now.Add(renewGap); until.After(latest) {
+			until = latest
+		}
+		if until.After(now) {
+			s.pinned, s.pinnedUntil = s.previous.issued, until
+		}
 	}
-	until := s.previous.issued.Add(maxTokenAge)
-	if latest := now.Add(renewGap); until.After(latest) {
-		until = latest
-	}
-	if until.After(now) {
-		s.pinned, s.pinnedUntil = s.previous.issued, until
-	}
+	bearer, err := s.use(now)
+	return err == nil && bearer != refused
 }
 
 func (s *signer) use(now time.Time) (string, error) {
 	issued := startOf(now.Add(-signSettle), signPeriod)
-	since := issued.Add(signSettle)
-	if s.pinnedUntil.After(since) {
-		since = s.pinnedUntil
+	since := now
+	if s.newest.IsZero() { // other replicas may have used it all along
+		since = issued.Add(signSettle)
 	}
 	if now.Before(s.pinnedUntil) || s.pinned.After(issued) {
-		issued, since = s.pinned, now
+		issued = s.pinned
 	}
 	if s.current.bearer != "" && issued.Equal(s.current.issued) {
 		return s.current.bearer, nil

@@ -180,11 +180,18 @@ func TestTooManyUpdatesKeepTheTokenBefore(t *testing.T) {
 	c.now = time.Unix(period+1320, 0)
 	s.expired(first)
 	second := bearer(t, s)
-	s.tooManyUpdates(first)
+	if !s.tooManyUpdates(first) {
+		t.Error("an answer to an older token: the one in use is there to try")
+	}
 	if bearer(t, s) != second {
 		t.Error("an answer to an older token changed the one in use")
 	}
-	s.tooManyUpdates(second)
+	if !s.tooManyUpdates(second) {
+		t.Error("the one before is there to try")
+	}
+	if s.tooManyUpdates(first) {
+		t.Error("nothing is left to try where that one is refused too")
+	}
 	if got := issued(t, key, bearer(t, s)); got != period {
 		t.Errorf("issued at %d, want the one before at %d", got, period)
 	}
