@@ -78,8 +78,8 @@ func newEntrance() entrance {
 	return entrance{in: make(chan *waiting), ended: make(chan struct{}, 1)}
 }
 
-// enter hands records over. It is called by one goroutine.
-func (e *entrance) enter(ctx context.Context, batch []*stream.Record, delay time.Duration) {
+// enter hands records over, each due so long after it was appended. It is called by one goroutine.
+func (e *entrance) enter(ctx context.Context, batch []*stream.Record, delay func(*stream.Record) time.Duration) {
 	if ctx != e.last {
 		e.last = ctx
 		context.AfterFunc(ctx, func() {
@@ -91,7 +91,7 @@ func (e *entrance) enter(ctx context.Context, batch []*stream.Record, delay time
 	}
 	for _, rec := range batch {
 		select {
-		case e.in <- &waiting{ctx: ctx, rec: rec, due: rec.Time.Add(delay)}:
+		case e.in <- &waiting{ctx: ctx, rec: rec, due: rec.Time.Add(delay(rec))}:
 		case <-ctx.Done():
 			rec.Drop()
 		}

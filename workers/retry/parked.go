@@ -66,7 +66,9 @@ func NewParked(cfg ParkedConfig, pub outcome.Publisher, events Events, log *zap.
 }
 
 // Handle takes records; they wait in Run. The source's window bounds how many.
-func (p *Parked) Handle(ctx context.Context, batch []*stream.Record) { p.enter(ctx, batch, 0) }
+func (p *Parked) Handle(ctx context.Context, batch []*stream.Record) {
+	p.enter(ctx, batch, func(*stream.Record) time.Duration { return 0 })
+}
 
 // Return has the next sweep bring back what a target covers. It is safe for concurrent use.
 func (p *Parked) Return(t control.Target) {

@@ -1,5 +1,5 @@
 // Package retry brings notifications back to their lane when their time has come. Records of a retry topic flow in; each
-// flows out to its lane's work topic when it is due, to a longer delay when its not-before lies further ahead, or ends
+// flows out to its lane's work topic when it is due, spread over a moment, to a longer delay when its not-before lies further ahead, or ends
 // as expired. Records of a parked topic flow in, too; each flows out to its lane when its credential can send again, or
 // when a sweep tries all. It promises that a record is acknowledged only when its successor is durable, that no record
 // waits for one of another delay or credential, and that waiting costs one timer for the whole topic.
@@ -8,6 +8,8 @@ package retry
 import (
 	"container/heap"
 	"context"
+	"encoding/binary"
+	"hash/fnv"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,7 +29,7 @@ type Events interface {
 type Config struct {
 	Topics   stream.Topics
 	Platform push.Platform
-	Delay    time.Duration  // of this topic: a record is due that long after it was appended
+	Delay    time.Duration  // of this topic: a record is due that long after it was appended, and up to a tenth or 2 s later
 	Policy   outcome.Policy // knows the delays for longer waits
 	Now      func() time.Time
 }
@@ -46,7 +48,25 @@ func New(cfg Config, pub outcome.Publisher, events Events, log *zap.Logger) *Ret
 }
 
 // Handle takes records; they wait in Run. The source's window bounds how many.
-func (r *Retry) Handle(ctx context.Context, batch []*stream.Record) { r.enter(ctx, batch, r.delay) }
+func (r *Retry) Handle(ctx context.Context, batch []*stream.Record) {
+	r.enter(ctx, batch, func(rec *stream.Record) time.Duration { return r.delay + smear(rec.Key, rec.Offset, r.delay) })
+}
+
+// What failed together must not come back together. A tenth of the delay spreads it, and mostSmear at most: records that
+// are not due yet fill the room, which the source's window of 2,000 bounds, so that a longer smear would slow the topic
+// down to fewer than 2,000 records a second. What is overdue already is spread no further.
+const (
+	smearShare = 10
+	mostSmear  = 2 * time.Second
+)
+
+// smear is what a record waits beyond its topic's delay; the same for a record that is read again.
+func smear(key []byte, offset int64, delay time.Duration) time.Duration {
+	h := fnv.New64a()
+	h.Write(key)
+	_ = binary.Write(h, binary.BigEndian, offset) // a hash never fails
+	return time.Duration(h.Sum64() % uint64(min(delay/smearShare, mostSmear)+1))
+}
 
 // Run moves what is due until ctx ends. What waits when its generation ends is dropped, and read again by its next
 // owner.

@@ -30,7 +30,7 @@ type room struct {
 func (r *room) note(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.steps = append(r.steps, fmt.Sprintf("%s ", time.Since(r.start).Round(time.Second))+fmt.Sprintf(format, args...))
+	r.steps = append(r.steps, fmt.Sprintf("%s ", time.Since(r.start).Truncate(time.Second))+fmt.Sprintf(format, args...))
 }
 
 func (r *room) happened() string {
@@ -109,6 +109,36 @@ func TestRecordsMoveWhenTheyAreDue(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 			})
 		})
+	}
+}
+
+// What failed in one moment comes back over a tenth of the delay, 2 s at most, and each record at its own time however
+// often it is read.
+func TestWhatFailedTogetherComesBackSpread(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ delay, most time.Duration }{
+		{10 * time.Second, time.Second},
+		{time.Minute, 2 * time.Second},
+		{time.Hour, 2 * time.Second},
+	} {
+		const records, parts = 1000, 10
+		var spread [parts]int
+		for i := range int64(records) {
+			key := []byte("demo|bob|phone")
+			wait := smear(key, i, test.delay)
+			if wait != smear(key, i, test.delay) {
+				t.Fatalf("%s: record %d has two times", test.delay, i)
+			}
+			if wait < 0 || wait > test.most {
+				t.Fatalf("%s: record %d waits %s longer", test.delay, i, wait)
+			}
+			spread[min(int(parts*wait/test.most), parts-1)]++
+		}
+		for part, n := range spread {
+			if n < records/parts/2 || n > records/parts*3/2 {
+				t.Errorf("%s: %d of %d records come in part %d of %d", test.delay, n, records, part+1, parts)
+			}
+		}
 	}
 }
 
