@@ -1,0 +1,101 @@
+package h2_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// client is one connection's client, as the pools of pkg/apns use it.
+type client interface {
+	http.RoundTripper
+	Available() int
+	InFlight() int
+	Close() error
+	Err() error
+}
+
+// options is what a case asks of its client; zero = as the subject likes.
+type options struct {
+	ping  time.Duration // of silence, after which the peer is pinged
+	pong  time.Duration // for its answer
+	write time.Duration // for the peer to take what is written
+
+	tls   *tls.Config // of a transport
+	proxy *url.URL
+	conns int           // most connections
+	idle  time.Duration // after which a connection closes
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// subject is an HTTP/2 client that the suite runs on.
+type subject struct {
+	name string
+	// conn makes a client of a connection that is set up.
+	conn func(t *testing.T, conn net.Conn, o options) client
+	// unprocessed says whether the error promises that the server has not processed the request.
+	unprocessed func(error) bool
+}
+
+// knownShort skips a test on the subject that is known not to do what it asks.
+func (s subject) knownShort(t *testing.T, other subject, why string) {
+	t.Helper()
+	if s.name == other.name {
+		t.Skip(other.name + " " + why)
+	}
+}
+
+// subjects run the same suite: what net/http does shows that the suite asks for HTTP/2 and not for our ways.
+var subjects = []subject{std}
+
+// play runs a test on every subject, in a bubble of its own.
+func play(t *testing.T, test func(t *testing.T, s subject)) {
+	t.Helper()
+	each(t, func(t *testing.T, s subject) {
+		synctest.Test(t, func(t *testing.T) { test(t, s) })
+	})
+}
+
+// each runs a test on every subject.
+func each(t *testing.T, test func(t *testing.T, s subject)) {
+	t.Helper()
+	t.Parallel()
+	for _, s := range subjects {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s)
+		})
+	}
+}
+
+// std is net/http's own client.
+var std = subject{
+	name: "std",
+	conn: func(t *testing.T, conn net.Conn, o options) client {
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+			Protocols:   protocols,
+			HTTP2: &http.HTTP2Config{
+				SendPingTimeout: o.ping, PingTimeout: o.pong, WriteByteTimeout: o.write,
+			},
+			DisableCompression: true,
+		}
+		c, err := transport.NewClientConn(t.Context(), "http", "peer.test:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	},
+	unprocessed: func(err error) bool {
+		// net/http keeps the types of these to itself.
+		return err != nil && (strings.Contains(err.Error(), "graceful shutdown GOAWAY") || strings.Contains(err.Error(), "REFUSED_STREAM"))
+	},
+}
