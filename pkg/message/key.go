@@ -36,9 +36,9 @@ func (m *Message) Claim() (key, content string, window time.Duration) {
 // KeyWithContent is the key of a one-to-one message whose Key another message with other content took before.
 func (m *Message) KeyWithContent() string { return m.Key + "_" + checksum(m.bodySum) }
 
-// identify fills Key, the conversation and the claim. Without MsgRandom or Random a message is known by its place in the log alone, and
-// has no duplicates but the record itself, read again.
-func (m *Message) identify(r *record) {
+// identify fills Key, the conversation and the claim. Without MsgRandom or Random a message is known by its first place in
+// the log alone, and has no duplicates but the record itself, read again.
+func (m *Message) identify(r *record, place string) {
 	random := r.MsgRandom
 	m.claim.window = duplicateWindow
 	if m.Group != "" {
@@ -51,7 +51,7 @@ func (m *Message) identify(r *record) {
 	}
 	if !random.present {
 		m.conversation = kind + name
-		m.Key = "at:" + m.Origin
+		m.Key = "at:" + place
 		m.claim.key = digest([]byte(m.Key))
 		return
 	}

@@ -25,6 +25,7 @@ type Envelope struct {
 	Topic       string
 	Partition   int32
 	Offset      int64
+	First       string    // where the record stood first, if an operator sent it back, as topic/partition/offset; "" = here
 	Time        time.Time // the record's time
 	ContentType string    // the record's content-type header; "" = application/json
 }

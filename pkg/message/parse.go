@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"hash/crc32"
 	"math"
 	"mime"
@@ -60,7 +61,7 @@ func Parse(value []byte, env Envelope) (*Message, error) {
 	}
 	m.schedule(&r)
 	m.bodySum = crc32.ChecksumIEEE(value[r.Body.start:r.Body.end])
-	m.identify(&r)
+	m.identify(&r, cmp.Or(env.First, m.Origin))
 	m.present(&r)
 	return m, nil
 }

@@ -72,7 +72,7 @@ type Admission struct {
 // Filtered one is Done with the same reason. [ErrEmpty] = nothing was admitted where the marker is missing.
 func (r *Registry) Admit(ctx context.Context, requests []AdmitRequest) ([]Admission, error) {
 	now, activity, lease := r.clockArgs()
-	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
+	markTTL := any(r.opts.MarkTTL.Milliseconds())
 	calls, users := make([]*redis.StringCmd, len(requests)), make([]string, len(requests))
 	for i := range requests {
 		q := &requests[i]
@@ -88,7 +88,7 @@ func (r *Registry) Admit(ctx context.Context, requests []AdmitRequest) ([]Admiss
 				userKey(tag), markKey(tag, q.ID), r.markers.of(tag), settingsKey(tag), readKey(tag, key), markKey(tag, first),
 				badgePrefix(tag),
 			},
-			now, activity, lease, doneTTL, markTTL,
+			now, activity, lease, r.endTTL(q.Redrive), markTTL,
 			q.Device, q.Owner, q.Lease.Milliseconds(), q.Attempt, q.Redrive, string(q.Platform), q.Version,
 			q.Purpose, string(q.Type), q.AnyForeground, key)
 	}
@@ -166,16 +166,25 @@ type Mark struct {
 	MayShow          bool        // no answer says that the attempt was delivered, and none that it was not
 }
 
+// endTTL is how long an end is remembered, in milliseconds. That of a redriven notification lives longer: an operator goes on
+// with a redrive that was interrupted, and what it had sent back already must not go out again.
+func (r *Registry) endTTL(redrive int) int64 {
+	if redrive > 0 {
+		return max(r.opts.MarkTTL, r.opts.ReplayWindow).Milliseconds()
+	}
+	return r.opts.ReplayWindow.Milliseconds()
+}
+
 // Settle writes the marks, pipelined. A mark that another owner holds or that has come further (a later redrive or
 // attempt, an end, an acknowledgement) stays as it is. MarkDone alone passes another owner's lease, because the
 // provider's answer is the truth whoever asks; of an older attempt it passes where the notification was delivered. That an
 // attempt may have been shown stays true whatever later ones bring. Call it after everything derived from the attempt is durable.
 func (r *Registry) Settle(ctx context.Context, marks []Mark) error {
-	doneTTL, markTTL := any(r.opts.ReplayWindow.Milliseconds()), any(r.opts.MarkTTL.Milliseconds())
+	markTTL := r.opts.MarkTTL.Milliseconds()
 	calls := make([]*redis.StringCmd, len(marks))
 	for i := range marks {
 		m := &marks[i]
-		state, ttl, attempt := "d", doneTTL, m.Attempt
+		state, ttl, attempt := "d", r.endTTL(m.Redrive), m.Attempt
 		switch m.State {
 		case MarkDone:
 		case MarkDead:

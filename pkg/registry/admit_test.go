@@ -197,6 +197,16 @@ func testSettle(t *testing.T, f *fixture) {
 	if got := f.ttl("why"); got < 14*time.Minute || got > 15*time.Minute {
 		t.Errorf("a done mark lives %s, want the replay window of 15 min", got)
 	}
+	sentBack := f.request("redriven", redriven(1))
+	f.admit(sentBack)
+	f.settle(sentBack, MarkDone, "")
+	filtered := f.request("redriven and filtered", redriven(1), on("out"))
+	f.admit(filtered)
+	for _, id := range []string{sentBack.ID, filtered.ID} {
+		if got := f.ttl(id); got < 119*time.Minute || got > 2*time.Hour {
+			t.Errorf("the end of what was %s is remembered for %s, want 2 h", id, got)
+		}
+	}
 	if got := f.ttl("left"); got < 119*time.Minute || got > 2*time.Hour {
 		t.Errorf("a lease's mark lives %s, want 2 h", got)
 	}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,35 +21,67 @@ func MessageKey(app, msgKey string) string {
 	return escaper.Replace(app) + "|" + escaper.Replace(msgKey)
 }
 
+// SentBack tells of an input record that an operator sent back from its dead topic when, in milliseconds, and where the
+// record that died stood first; ok is false of any other record.
+func (r *Record) SentBack() (first time.Time, origin string, ok bool) {
+	seen, _ := r.Header(HeaderFirstSeen)
+	place, _ := r.Header(HeaderOrigin)
+	ms, err := strconv.ParseInt(string(seen), 10, 64)
+	if first = time.UnixMilli(ms); err != nil || ms <= 0 || first.After(r.Time) || len(place) > originLimit || !originForm.Match(place) {
+		return time.Time{}, "", false
+	}
+	return first, string(place), true
+}
+
+// originForm is what [Record.Origin] writes, and originLimit more than it ever has: a topic's name is at most 249 bytes.
+var originForm = regexp.MustCompile(`^[^/]+/\d{1,10}/\d{1,19}$`)
+
+const originLimit = 300
+
 // answerLimit bounds the text of a pf-answer, in bytes.
 const answerLimit = 500
 
 // DeadInput is the dead letter of an im.* record: its key, bytes and headers untouched, and why, and from where.
-// problem says what is wrong and never quotes a token or a message's text.
+// Its pf-first-seen is the record's time, now where it has none; of a record that was sent back and died again, that and
+// pf-origin stay. problem says what is wrong and never quotes a token or a message's text.
 func DeadInput(topics Topics, rec *Record, reason push.Reason, problem string, now time.Time) Message {
+	seen, origin := now, rec.Origin()
+	if !rec.Time.IsZero() {
+		seen = rec.Time
+	}
+	if first, place, ok := rec.SentBack(); ok {
+		seen, origin = first, place
+	}
 	return Message{Topic: topics.InputDead(rec.Topic), Key: rec.Key, Value: rec.Value, Partition: ByKey,
-		Headers: deadHeaders(rec, reason, problem, now)}
+		Headers: deadHeaders(rec, reason, problem, header(HeaderOrigin, origin), millisHeader(HeaderFirstSeen, seen))}
 }
 
 // DeadWork is the dead letter of a record of push.<p>.* that is no notification: its bytes untouched.
 func DeadWork(topics Topics, p push.Platform, rec *Record, reason push.Reason, now time.Time) Message {
+	died := []Header{header(HeaderOrigin, rec.Origin())}
+	if _, seen := rec.Header(HeaderFirstSeen); !seen {
+		died = append(died, millisHeader(HeaderFirstSeen, now))
+	}
 	return Message{Topic: topics.Dead(p), Key: rec.Key, Value: rec.Value, Partition: ByKey,
-		Headers: deadHeaders(rec, reason, "", now)}
+		Headers: deadHeaders(rec, reason, "", died...)}
 }
 
 // deadHeaders are the record's own, with those of its death in the place of older ones.
-func deadHeaders(rec *Record, reason push.Reason, problem string, now time.Time) []Header {
-	headers := slices.DeleteFunc(slices.Clone(rec.Headers), func(h Header) bool {
-		return h.Key == HeaderReason || h.Key == HeaderAnswer || h.Key == HeaderOrigin
-	})
-	if _, seen := rec.Header(HeaderFirstSeen); !seen {
-		headers = append(headers, Header{Key: HeaderFirstSeen, Value: strconv.AppendInt(nil, now.UnixMilli(), 10)})
-	}
-	headers = append(headers, Header{Key: HeaderReason, Value: []byte(reason)}, Header{Key: HeaderOrigin, Value: []byte(rec.Origin())})
+func deadHeaders(rec *Record, reason push.Reason, problem string, died ...Header) []Header {
+	died = append(died, header(HeaderReason, string(reason)))
 	if problem = Answer(problem); problem != "" {
-		headers = append(headers, Header{Key: HeaderAnswer, Value: []byte(problem)})
+		died = append(died, header(HeaderAnswer, problem))
 	}
-	return headers
+	headers := slices.DeleteFunc(slices.Clone(rec.Headers), func(h Header) bool {
+		return h.Key == HeaderAnswer || slices.ContainsFunc(died, func(d Header) bool { return d.Key == h.Key })
+	})
+	return append(headers, died...)
+}
+
+func header(key, value string) Header { return Header{Key: key, Value: []byte(value)} }
+
+func millisHeader(key string, t time.Time) Header {
+	return Header{Key: key, Value: strconv.AppendInt(nil, t.UnixMilli(), 10)}
 }
 
 // Answer cuts a provider's answer, or a problem, to what a header and an event hold.

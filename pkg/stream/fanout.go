@@ -11,7 +11,7 @@ import (
 
 // Fanout is a message to a big group and the part of its members that it goes to next.
 type Fanout struct {
-	Chat        *Record // the message as it stood in its topic; of its headers content-type and traceparent alone
+	Chat        *Record // the message as it stood in its topic; of its headers content-type, traceparent and those of a redrive alone
 	First, Last int     // parts of its recipients, both inclusive: buckets of the group's members, or runs of the accounts that it names
 	Buckets     int     // how many there were when the message was divided; 0 = it is not divided yet, nor First and Last meant
 	Purpose     string  // push.PurposeFirst or push.PurposeRecall
@@ -38,6 +38,9 @@ func EncodeFanout(f *Fanout) []byte {
 		Topic: f.Chat.Topic, Partition: f.Chat.Partition, Offset: f.Chat.Offset, TimeMs: millis(f.Chat.Time),
 		FirstBucket: int32(f.First), LastBucket: int32(f.Last), Buckets: int32(f.Buckets),
 		Purpose: f.Purpose,
+	}
+	if first, origin, ok := f.Chat.SentBack(); ok {
+		m.FirstSeenMs, m.FirstOrigin = first.UnixMilli(), origin
 	}
 	b := make([]byte, m.SizeVT())
 	used, err := m.MarshalToSizedBufferVT(b)
@@ -77,6 +80,9 @@ func DecodeFanout(value []byte) (*Fanout, error) {
 	}
 	if m.Traceparent != "" {
 		chat.Headers = append(chat.Headers, Header{Key: HeaderTraceparent, Value: []byte(m.Traceparent)})
+	}
+	if m.FirstOrigin != "" {
+		chat.Headers = append(chat.Headers, header(HeaderOrigin, m.FirstOrigin), millisHeader(HeaderFirstSeen, fromMillis(m.FirstSeenMs)))
 	}
 	return &Fanout{Chat: chat, First: int(m.FirstBucket), Last: int(m.LastBucket), Buckets: int(m.Buckets), Purpose: m.Purpose}, nil
 }

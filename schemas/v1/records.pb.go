@@ -53,6 +53,8 @@ type Notification struct {
 	Type          string                 `protobuf:"bytes,25,opt,name=type,proto3" json:"type,omitempty"`                                // "" alert; voip, background
 	Interruption  string                 `protobuf:"bytes,26,opt,name=interruption,proto3" json:"interruption,omitempty"`                // passive, active, time-sensitive, critical; "" the platform's default
 	Vendor        string                 `protobuf:"bytes,27,opt,name=vendor,proto3" json:"vendor,omitempty"`                            // JSON object: what AndroidInfo says to vendors that are not served
+	Sender        string                 `protobuf:"bytes,28,opt,name=sender,proto3" json:"sender,omitempty"`                            // From_Account; "" in a group message without one
+	MsgSeq        uint32                 `protobuf:"varint,29,opt,name=msg_seq,json=msgSeq,proto3" json:"msg_seq,omitempty"`             // MsgSeq; 0 = none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -276,6 +278,20 @@ func (x *Notification) GetVendor() string {
 	return ""
 }
 
+func (x *Notification) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *Notification) GetMsgSeq() uint32 {
+	if x != nil {
+		return x.MsgSeq
+	}
+	return 0
+}
+
 // Events is the value of push.events: outcomes of many messages, packed.
 type Events struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -330,12 +346,19 @@ type Event struct {
 	Device        string                 `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	Platform      string                 `protobuf:"bytes,5,opt,name=platform,proto3" json:"platform,omitempty"`
 	Id            string                 `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`                   // notification id; empty for what never became one
-	Disposition   string                 `protobuf:"bytes,7,opt,name=disposition,proto3" json:"disposition,omitempty"` // push, filter, delivered, retry, park, drop_token, dead
+	Disposition   string                 `protobuf:"bytes,7,opt,name=disposition,proto3" json:"disposition,omitempty"` // push, filter, delivered, retry, park, drop_token, dead; in timelines also reached, clicked
 	Reason        string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	Answer        string                 `protobuf:"bytes,9,opt,name=answer,proto3" json:"answer,omitempty"` // the provider's status and reason
 	TimeMs        int64                  `protobuf:"varint,10,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	Attempt       int32                  `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	ReceivedMs    int64                  `protobuf:"varint,12,opt,name=received_ms,json=receivedMs,proto3" json:"received_ms,omitempty"` // the chat record's time
+	Purpose       string                 `protobuf:"bytes,13,opt,name=purpose,proto3" json:"purpose,omitempty"`                          // of the notification: "" first push; recall, fallback, sync
+	AdmittedMs    int64                  `protobuf:"varint,14,opt,name=admitted_ms,json=admittedMs,proto3" json:"admitted_ms,omitempty"` // when the registry let it be sent; 0 = it did not
+	DueMs         int64                  `protobuf:"varint,15,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`                // of a retry: not before
+	Redrive       int32                  `protobuf:"varint,16,opt,name=redrive,proto3" json:"redrive,omitempty"`                         // how often an operator had sent it back
+	Sender        string                 `protobuf:"bytes,17,opt,name=sender,proto3" json:"sender,omitempty"`                            // From_Account
+	Conversation  string                 `protobuf:"bytes,18,opt,name=conversation,proto3" json:"conversation,omitempty"`                // c2c:<sender> or group:<group>
+	MsgSeq        uint32                 `protobuf:"varint,19,opt,name=msg_seq,json=msgSeq,proto3" json:"msg_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,6 +473,55 @@ func (x *Event) GetAttempt() int32 {
 func (x *Event) GetReceivedMs() int64 {
 	if x != nil {
 		return x.ReceivedMs
+	}
+	return 0
+}
+
+func (x *Event) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *Event) GetAdmittedMs() int64 {
+	if x != nil {
+		return x.AdmittedMs
+	}
+	return 0
+}
+
+func (x *Event) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+func (x *Event) GetRedrive() int32 {
+	if x != nil {
+		return x.Redrive
+	}
+	return 0
+}
+
+func (x *Event) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *Event) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *Event) GetMsgSeq() uint32 {
+	if x != nil {
+		return x.MsgSeq
 	}
 	return 0
 }
@@ -885,6 +957,8 @@ type Fanout struct {
 	Buckets       int32                  `protobuf:"varint,9,opt,name=buckets,proto3" json:"buckets,omitempty"`                            // how many there were when the message was divided; 0: it is not divided yet
 	Purpose       string                 `protobuf:"bytes,10,opt,name=purpose,proto3" json:"purpose,omitempty"`                            // "" push; recall
 	Traceparent   string                 `protobuf:"bytes,11,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	FirstSeenMs   int64                  `protobuf:"varint,12,opt,name=first_seen_ms,json=firstSeenMs,proto3" json:"first_seen_ms,omitempty"` // of a chat record that an operator sent back: the time of the one that died
+	FirstOrigin   string                 `protobuf:"bytes,13,opt,name=first_origin,json=firstOrigin,proto3" json:"first_origin,omitempty"`    // and where that stood, as topic/partition/offset
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -996,11 +1070,25 @@ func (x *Fanout) GetTraceparent() string {
 	return ""
 }
 
+func (x *Fanout) GetFirstSeenMs() int64 {
+	if x != nil {
+		return x.FirstSeenMs
+	}
+	return 0
+}
+
+func (x *Fanout) GetFirstOrigin() string {
+	if x != nil {
+		return x.FirstOrigin
+	}
+	return ""
+}
+
 var File_records_proto protoreflect.FileDescriptor
 
 const file_records_proto_rawDesc = "" +
 	"\n" +
-	"\rrecords.proto\x12\fpushfleet.v1\"\xc6\x05\n" +
+	"\rrecords.proto\x12\fpushfleet.v1\"\xf7\x05\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
@@ -1034,10 +1122,12 @@ const file_records_proto_rawDesc = "" +
 	"receivedMs\x12\x12\n" +
 	"\x04type\x18\x19 \x01(\tR\x04type\x12\"\n" +
 	"\finterruption\x18\x1a \x01(\tR\finterruption\x12\x16\n" +
-	"\x06vendor\x18\x1b \x01(\tR\x06vendorB\b\n" +
+	"\x06vendor\x18\x1b \x01(\tR\x06vendor\x12\x16\n" +
+	"\x06sender\x18\x1c \x01(\tR\x06sender\x12\x17\n" +
+	"\amsg_seq\x18\x1d \x01(\rR\x06msgSeqB\b\n" +
 	"\x06_badge\"5\n" +
 	"\x06Events\x12+\n" +
-	"\x06events\x18\x01 \x03(\v2\x13.pushfleet.v1.EventR\x06events\"\xb0\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x13.pushfleet.v1.EventR\x06events\"\xf1\x03\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x17\n" +
 	"\amsg_key\x18\x02 \x01(\tR\x06msgKey\x12\x12\n" +
@@ -1052,7 +1142,15 @@ const file_records_proto_rawDesc = "" +
 	" \x01(\x03R\x06timeMs\x12\x18\n" +
 	"\aattempt\x18\v \x01(\x05R\aattempt\x12\x1f\n" +
 	"\vreceived_ms\x18\f \x01(\x03R\n" +
-	"receivedMs\"\xcf\x02\n" +
+	"receivedMs\x12\x18\n" +
+	"\apurpose\x18\r \x01(\tR\apurpose\x12\x1f\n" +
+	"\vadmitted_ms\x18\x0e \x01(\x03R\n" +
+	"admittedMs\x12\x15\n" +
+	"\x06due_ms\x18\x0f \x01(\x03R\x05dueMs\x12\x18\n" +
+	"\aredrive\x18\x10 \x01(\x05R\aredrive\x12\x16\n" +
+	"\x06sender\x18\x11 \x01(\tR\x06sender\x12\"\n" +
+	"\fconversation\x18\x12 \x01(\tR\fconversation\x12\x17\n" +
+	"\amsg_seq\x18\x13 \x01(\rR\x06msgSeq\"\xcf\x02\n" +
 	"\vDeviceState\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
@@ -1096,7 +1194,7 @@ const file_records_proto_rawDesc = "" +
 	"\rReceiveOption\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
 	"\x06option\x18\x02 \x01(\x05R\x06option\x12\"\n" +
-	"\revent_time_ms\x18\x03 \x01(\x03R\veventTimeMs\"\xc4\x02\n" +
+	"\revent_time_ms\x18\x03 \x01(\x03R\veventTimeMs\"\x8b\x03\n" +
 	"\x06Fanout\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\fR\amessage\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x14\n" +
@@ -1110,7 +1208,9 @@ const file_records_proto_rawDesc = "" +
 	"\abuckets\x18\t \x01(\x05R\abuckets\x12\x18\n" +
 	"\apurpose\x18\n" +
 	" \x01(\tR\apurpose\x12 \n" +
-	"\vtraceparent\x18\v \x01(\tR\vtraceparentB5Z3github.com/pushfleet/pushfleet/schemas/v1;schemasv1b\x06proto3"
+	"\vtraceparent\x18\v \x01(\tR\vtraceparent\x12\"\n" +
+	"\rfirst_seen_ms\x18\f \x01(\x03R\vfirstSeenMs\x12!\n" +
+	"\ffirst_origin\x18\r \x01(\tR\vfirstOriginB5Z3github.com/pushfleet/pushfleet/schemas/v1;schemasv1b\x06proto3"
 
 var (
 	file_records_proto_rawDescOnce sync.Once

@@ -66,7 +66,7 @@ func ReadMembership(rec *stream.Record, cfg Config) (registry.Membership, error)
 	}
 	m := registry.Membership{App: ids[0], Group: ids[1], User: ids[2]}
 	if value := bytes.TrimSpace(rec.Value); len(value) == 0 || string(value) == "null" {
-		m.Left = millisecond(rec.Time)
+		m.Left = said(rec)
 	} else {
 		parsed, err := registry.ParseMembership(value, cfg.Now())
 		if err != nil {
@@ -76,7 +76,7 @@ func ReadMembership(rec *stream.Record, cfg Config) (registry.Membership, error)
 			return m, errors.New("key: is not App|Group|User of the value")
 		}
 		if m.Joined = parsed.Joined; m.Joined.IsZero() {
-			m.Joined = millisecond(rec.Time)
+			m.Joined = said(rec)
 		}
 	}
 	if err := m.Validate(cfg.Now()); err != nil {
@@ -88,7 +88,13 @@ func ReadMembership(rec *stream.Record, cfg Config) (registry.Membership, error)
 	return m, nil
 }
 
-func millisecond(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()) }
+// said is when a record was produced, in milliseconds; of one that an operator sent back, when it was produced first.
+func said(rec *stream.Record) time.Time {
+	if first, _, ok := rec.SentBack(); ok {
+		return first
+	}
+	return time.UnixMilli(rec.Time.UnixMilli())
+}
 
 // ReadReceipt parses a record of im.receipts.
 func ReadReceipt(rec *stream.Record, cfg Config) (registry.Receipt, error) {

@@ -52,7 +52,11 @@ func (r *Route) open(ctx context.Context, rec, chat *stream.Record, purpose stri
 	}
 	j := &job{source: rec, rec: chat, msg: msg, policy: r.cfg.Apps[msg.App], purpose: purpose, pending: pending}
 	if purpose == push.PurposeFirst {
-		if reason := msg.Filter(r.cfg.Now(), r.cfg.MaxAge); reason != "" {
+		maxAge := r.cfg.MaxAge
+		if _, _, sentBack := chat.SentBack(); sentBack { // an operator wants it sent, and knows that it is old
+			maxAge = 0
+		}
+		if reason := msg.Filter(r.cfg.Now(), maxAge); reason != "" {
 			r.filter(ctx, j, reason)
 			return nil
 		}
@@ -60,10 +64,14 @@ func (r *Route) open(ctx context.Context, rec, chat *stream.Record, purpose stri
 	return j
 }
 
-// Envelope tells the parser where a record stood.
+// Envelope tells the parser where a record stood. What an operator sent back is as old as it was, and keeps its name.
 func Envelope(rec *stream.Record, defaultApp string) message.Envelope {
-	return message.Envelope{DefaultApp: defaultApp, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset,
+	env := message.Envelope{DefaultApp: defaultApp, Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset,
 		Time: rec.Time, ContentType: rec.ContentType()}
+	if first, origin, ok := rec.SentBack(); ok {
+		env.Time, env.First = first, origin
+	}
+	return env
 }
 
 // refuse says why a readable message can never be sent to anybody, or nil.
