@@ -18,15 +18,18 @@ type markers struct {
 
 const slots = 16384
 
+// markerKey names the epoch marker; on a cluster a colon and a tag follow.
+const markerKey = "epoch"
+
 func newMarkers(cluster bool) *markers {
 	if !cluster {
-		return &markers{keys: []string{"epoch"}}
+		return &markers{keys: []string{markerKey}}
 	}
 	m := &markers{keys: make([]string, slots)}
 	for n, missing := 0, slots; missing > 0; n++ {
 		tag := strconv.Itoa(n)
 		if at := &m.keys[slotOf(tag)]; *at == "" {
-			*at = "epoch:{" + tag + "}"
+			*at = markerKey + ":{" + tag + "}"
 			missing--
 		}
 	}
@@ -55,26 +58,6 @@ func slotOf(tag string) int {
 		}
 	}
 	return int(crc) % slots
-}
-
-// Ready returns nil when Redis answers and holds the registry, [ErrEmpty] where an epoch marker is missing on any
-// master. On a cluster it asks for every slot's marker; call it every few seconds, not per record.
-func (r *Registry) Ready(ctx context.Context) error {
-	cmds, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, key := range r.markers.keys {
-			pipe.Exists(ctx, key)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("registry: read the epoch marker: %w", err)
-	}
-	for _, cmd := range cmds {
-		if cmd.(*redis.IntCmd).Val() == 0 {
-			return ErrEmpty
-		}
-	}
-	return nil
 }
 
 // Complete sets the epoch marker on every master: the view is whole from now on. It is for a registry that is new on

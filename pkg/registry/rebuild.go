@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,12 +15,14 @@ import (
 // Begin again.
 var ErrRebuildLost = errors.New("registry: the rebuild lost its lock, or Redis lost what was restored so far")
 
-// rebuildKey names the lock that lets one process rebuild.
-const rebuildKey = "rebuild"
+const (
+	rebuildKey    = "rebuild"            // the lock that lets one process rebuild
+	generationKey = "rebuild:generation" // see Generation
+)
 
 // nonceOf names the key in the slot of a marker that a rebuild writes before it restores anything: where it is gone at
 // the end, the slot lost its content meanwhile.
-func nonceOf(marker string) string { return "rebuilding" + strings.TrimPrefix(marker, "epoch") }
+func nonceOf(marker string) string { return "rebuilding" + strings.TrimPrefix(marker, markerKey) }
 
 // AcquireRebuild makes owner, unique to the process, the only one that rebuilds, for ttl, and leaves a nonce on every
 // master, by which [Registry.CompleteRebuild] sees whether anything was lost on the way. False = another is at it.
@@ -27,26 +30,41 @@ func (r *Registry) AcquireRebuild(ctx context.Context, owner string, ttl time.Du
 	if owner == "" || ttl < time.Millisecond {
 		return false, errors.New("registry: a rebuild lock needs an owner and a time of at least 1 ms")
 	}
-	verdict, err := r.rebuildLock(ctx, owner, ttl.Milliseconds())
+	verdict, err := r.lock(ctx, rebuildKey, owner, ttl.Milliseconds())
 	if err != nil || verdict == lockOfAnother {
 		return false, err
 	}
-	_, err = r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, marker := range r.markers.keys {
-			pipe.Set(ctx, nonceOf(marker), owner, 0)
-		}
-		return nil
-	})
+	// The generation stands before the nonces: a replica that is promoted with a nonce has it too.
+	err = r.client.Set(ctx, generationKey, owner+" "+rand.Text(), 0).Err()
+	if err == nil {
+		_, err = r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for _, marker := range r.markers.keys {
+				pipe.Set(ctx, nonceOf(marker), owner, 0)
+			}
+			return nil
+		})
+	}
 	if err != nil {
 		return false, fmt.Errorf("registry: begin the rebuild: %w", err)
 	}
 	return true, nil
 }
 
+// Generation names the rebuild that began last; "" = none did since Redis was new or lost everything. Who wrote a state
+// to the registry topic and finds the generation that was before it applied the event knows that every rebuild to come
+// will read the state; else the state may be missing in the rebuilt view, and has to be restored once more.
+func (r *Registry) Generation(ctx context.Context) (string, error) {
+	generation, err := r.client.Get(ctx, generationKey).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("registry: read the rebuild's generation: %w", err)
+	}
+	return generation, nil
+}
+
 // ExtendRebuild keeps the lock of [Registry.AcquireRebuild] for ttl from now. [ErrRebuildLost] = owner did not have it
 // any more: another may have rebuilt meanwhile, or Redis lost it together with what was restored.
 func (r *Registry) ExtendRebuild(ctx context.Context, owner string, ttl time.Duration) error {
-	verdict, err := r.rebuildLock(ctx, owner, ttl.Milliseconds())
+	verdict, err := r.lock(ctx, rebuildKey, owner, ttl.Milliseconds())
 	if err == nil && verdict != lockExtended {
 		err = ErrRebuildLost
 	}
@@ -75,7 +93,7 @@ func (r *Registry) CompleteRebuild(ctx context.Context, owner string) error {
 
 // ReleaseRebuild gives the lock back; nothing happens where owner does not have it.
 func (r *Registry) ReleaseRebuild(ctx context.Context, owner string) error {
-	_, err := r.rebuildLock(ctx, owner, 0)
+	_, err := r.lock(ctx, rebuildKey, owner, 0)
 	return err
 }
 
@@ -85,9 +103,10 @@ const (
 	lockExtended  = "X"
 )
 
-func (r *Registry) rebuildLock(ctx context.Context, owner string, ttlMS int64) (verdict string, err error) {
+// lock takes or extends a lock, or gives it back where ttlMS is 0.
+func (r *Registry) lock(ctx context.Context, key, owner string, ttlMS int64) (verdict string, err error) {
 	answers, err := r.run(ctx, "rebuild lock", []*redis.StringCmd{
-		r.scripts.lock.call(ctx, []string{rebuildKey}, owner, ttlMS),
+		r.scripts.lock.call(ctx, []string{key}, owner, ttlMS),
 	})
 	if err != nil {
 		return "", err

@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -71,6 +72,8 @@ type Registry struct {
 	scripts *scripts
 	markers *markers
 	opts    Options
+
+	warnEvicts sync.Once
 }
 
 // Open returns a registry on the Redis of cfg. It connects when the first call needs it, so an absent Redis shows as

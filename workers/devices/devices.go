@@ -11,6 +11,7 @@ package devices
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,6 +28,7 @@ import (
 type Registry interface {
 	Views
 	Receipts
+	Kept
 }
 
 // Views applies what the IM says of devices, users and groups.
@@ -68,12 +70,16 @@ type Devices struct {
 	pub    outcome.Publisher
 	events Events
 	log    *zap.Logger
+	keeper *keeper
 }
 
-// New returns a Devices.
+// New returns a Devices. Run has to be running for its records to be acknowledged.
 func New(cfg Config, reg Registry, pub outcome.Publisher, events Events, log *zap.Logger) *Devices {
-	return &Devices{cfg: cfg, reg: reg, pub: pub, events: events, log: log}
+	return &Devices{cfg: cfg, reg: reg, pub: pub, events: events, log: log, keeper: newKeeper(reg, log)}
 }
+
+// Run acknowledges what Handle has written until ctx ends. It has to end after Handle's last call.
+func (d *Devices) Run(ctx context.Context) { d.keeper.run(ctx) }
 
 // Handle applies a batch, the records of each kind together and in order. It returns when what follows was handed to the
 // publisher, or when ctx ended.
@@ -114,33 +120,36 @@ func (d *Devices) Handle(ctx context.Context, batch []*stream.Record) {
 }
 
 func (d *Devices) applyEvents(ctx context.Context, events []registry.DeviceEvent, jobs []job) error {
+	generation := d.keeper.now()
 	applied, err := d.reg.Apply(ctx, events)
 	if err != nil {
 		return err
 	}
+	w := written{generation: generation}
+	var of []job // whose states are written
 	for i, a := range applied {
-		for _, state := range a.States {
-			d.pub.Publish(ctx, State(d.cfg.Topics, state.Record()), jobs[i].pending.Add())
+		w.states = append(w.states, a.States...)
+		if len(a.States) > 0 || a.Settings != nil {
+			of = append(of, jobs[i])
+		}
+		// Every event of a user in a batch carries the same settings, which may be 300 KB, and are written once.
+		if a.Settings != nil && !slices.Contains(w.users, a.Settings) {
+			w.users = append(w.users, a.Settings)
 		}
 	}
-	for settings, of := range bySettings(applied, jobs) {
-		all := together(of)
-		d.pub.Publish(ctx, Settings(d.cfg.Topics, settings), all.Add())
-		all.Done(nil)
+	if len(of) == 0 {
+		return nil // presence alone, which nobody keeps
 	}
+	w.done = together(of).Done
+	durable := outcome.NewPending(func() { d.keeper.keep(w) }, w.done)
+	for _, state := range w.states {
+		d.pub.Publish(ctx, State(d.cfg.Topics, state.Record()), durable.Add())
+	}
+	for _, settings := range w.users {
+		d.pub.Publish(ctx, Settings(d.cfg.Topics, settings), durable.Add())
+	}
+	durable.Done(nil)
 	return nil
-}
-
-// bySettings gathers the jobs of each user's settings: every event of a user in a batch carries the same state, which may
-// be 300 KB, and is written once.
-func bySettings(applied []registry.Applied, jobs []job) map[*schemasv1.UserState][]job {
-	of := map[*schemasv1.UserState][]job{}
-	for i, a := range applied {
-		if a.Settings != nil {
-			of[a.Settings] = append(of[a.Settings], jobs[i])
-		}
-	}
-	return of
 }
 
 // together is one part of several jobs.

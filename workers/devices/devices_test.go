@@ -59,7 +59,7 @@ func TestWhatFollowsFromEachRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			reg, k := whole(t), &kafka{}
 			a = acks{}
-			newDevices(reg, k).Handle(t.Context(), []*stream.Record{test.rec})
+			handle(t, newDevices(reg, k), []*stream.Record{test.rec})
 			if !slices.Equal(k.lines, test.want) || a != (acks{acked: 1}) {
 				t.Errorf("got %q, %+v, want %q and one acknowledged", k.lines, a, test.want)
 			}
@@ -72,7 +72,7 @@ func TestADeadLetterKeepsTheBytesAndNamesTheMistakeOnly(t *testing.T) {
 	var a acks
 	k := &kafka{}
 	rec := a.login("demo", "bob", "not/hex")
-	newDevices(whole(t), k).Handle(t.Context(), []*stream.Record{rec})
+	handle(t, newDevices(whole(t), k), []*stream.Record{rec})
 	letter := k.sent[0]
 	if string(letter.Value) != string(rec.Value) || string(letter.Key) != "demo|bob" {
 		t.Errorf("the letter holds %q under %q", letter.Value, letter.Key)
@@ -88,7 +88,7 @@ func TestTheFullSettingsAreKept(t *testing.T) {
 	t.Parallel()
 	var a acks
 	k := &kafka{}
-	newDevices(whole(t), k).Handle(t.Context(), []*stream.Record{
+	handle(t, newDevices(whole(t), k), []*stream.Record{
 		a.event("demo", "bob", "settings", 1789999990000, `,"Push":false,"ReceiveOptions":{"group:team":3}`),
 		a.event("demo", "bob", "settings", 1789999995000, `,"Sounds":{"C2C":"a.caf"},"QuietDaily":{"Start":"22:00","Duration":28800,"TimeZone":"Asia/Shanghai"}`),
 	})
@@ -115,7 +115,7 @@ func TestOrderPerKeyHoldsWithinABatch(t *testing.T) {
 	var a acks
 	reg, k := whole(t), &kafka{}
 	at := clock.UnixMilli()
-	newDevices(reg, k).Handle(t.Context(), []*stream.Record{
+	handle(t, newDevices(reg, k), []*stream.Record{
 		a.login("demo", "bob", "aa"),
 		a.record("im.groups", "demo|team|bob", ""),
 		a.event("demo", "bob", "logout", at, ""),
@@ -195,6 +195,16 @@ func (f *fakeRegistry) Acknowledge(_ context.Context, r []registry.Receipt) erro
 	return f.call("acknowledged", len(r))
 }
 
+func (f *fakeRegistry) Generation(context.Context) (string, error) { return "", nil }
+
+func (f *fakeRegistry) Restore(_ context.Context, s []registry.State) error {
+	return f.call("restore", len(s))
+}
+
+func (f *fakeRegistry) RestoreSettings(_ context.Context, u []*schemasv1.UserState) error {
+	return f.call("restore settings", len(u))
+}
+
 func receipt(a *acks, kind string) *stream.Record {
 	return a.record("im.receipts", "demo|bob", `{"App":"demo","User":"bob","Device":"phone","Receipt":"`+kind+`","MsgKey":"c2c:alice:1_2_3","ReceiptTime":1790000000000}`)
 }
@@ -208,7 +218,7 @@ func TestEachKindOfABatchIsOneCall(t *testing.T) {
 		batch = append(batch, a.login("demo", "bob", "ab"), a.record("im.groups", "demo|team|bob", ""), receipt(&a, "acknowledged"),
 			receipt(&a, "read"), receipt(&a, "clicked"), a.event("demo", "bob", "settings", 1790000000000, `,"Push":true`))
 	}
-	newDevices(reg, &kafka{}).Handle(t.Context(), batch)
+	handle(t, newDevices(reg, &kafka{}), batch)
 	if diff := cmp.Diff([]string{"events 6", "memberships 3", "read 3", "acknowledged 3"}, reg.calls); diff != "" || a.acked != len(batch) {
 		t.Errorf("%d acknowledged, calls (-want +got):\n%s", a.acked, diff)
 	}
@@ -227,7 +237,7 @@ func TestWhileTheRegistryIsAwayOrEmptyDevicesHolds(t *testing.T) {
 				}
 				return nil
 			}}
-			newDevices(reg, &kafka{}).Handle(t.Context(), []*stream.Record{receipt(&a, "read"), receipt(&a, "read")})
+			handle(t, newDevices(reg, &kafka{}), []*stream.Record{receipt(&a, "read"), receipt(&a, "read")})
 			if diff := cmp.Diff([]string{"read 2", "read 2", "read 2"}, reg.calls); diff != "" || a.acked != 2 {
 				t.Errorf("%d acknowledged, calls (-want +got):\n%s", a.acked, diff)
 			}
@@ -264,7 +274,7 @@ func TestOneDamagedKeyHoldsUpNobody(t *testing.T) {
 		batch = append(batch, a.login("demo", fmt.Sprint("user", i), "ab"))
 	}
 	batch = append(batch, a.login("demo", "damaged", "ab"), a.login("demo", "zoe", "ab"))
-	newDevices(reg, k).Handle(t.Context(), batch)
+	handle(t, newDevices(reg, k), batch)
 	if diff := cmp.Diff([]string{"im.devices.dead demo|damaged", "event dead invalid_message"}, k.lines); diff != "" || a.acked != 7 {
 		t.Errorf("%d acknowledged (-want +got):\n%s", a.acked, diff)
 	}
@@ -281,7 +291,7 @@ func TestAReadMessageCorrectsTheIconsOfOtherDevices(t *testing.T) {
 	elsewhere := sync
 	elsewhere.Binding.Platform = "pager"
 	reg := &fakeRegistry{syncs: []registry.Sync{sync, elsewhere}}
-	newDevices(reg, k).Handle(t.Context(), []*stream.Record{receipt(&a, "read")})
+	handle(t, newDevices(reg, k), []*stream.Record{receipt(&a, "read")})
 	if diff := cmp.Diff([]string{"push.apns.retry.10s demo|bob|pad"}, k.lines); diff != "" || a.acked != 1 {
 		t.Fatalf("%d acknowledged, published (-want +got):\n%s", a.acked, diff)
 	}

@@ -15,7 +15,7 @@ import (
 
 // Scanner reads parts of a topic, to the end it had at the start; *stream.Cluster is one.
 type Scanner interface {
-	Partitions(ctx context.Context, topic string) (int, error)
+	Ends(ctx context.Context, topic string) (map[int32]int64, error)
 	Scan(ctx context.Context, topic string, ranges []stream.Range, fn func(*stream.Record) bool) error
 }
 
@@ -23,7 +23,9 @@ type Scanner interface {
 type Rebuilt interface {
 	Lock
 	Restorer
+	Wishes
 	Ready(ctx context.Context) error
+	Retract(ctx context.Context) error
 }
 
 // Lock lets one replica rebuild, and tells it where what it restored was lost: see registry.ErrRebuildLost.
@@ -41,7 +43,14 @@ type Restorer interface {
 	RestoreMemberships(ctx context.Context, memberships []registry.Membership) error
 }
 
-// Rebuilder restores the registry from push.registry and im.groups whenever its marker is missing.
+// Wishes are an operator's, and what is answered.
+type Wishes interface {
+	RebuildWish(ctx context.Context) (string, error)
+	FulfilRebuild(ctx context.Context, wish string) error
+	ReportRebuild(ctx context.Context, report registry.RebuildReport) error
+}
+
+// Rebuilder restores the registry from push.registry and im.groups whenever its marker is missing or somebody wishes it.
 type Rebuilder struct {
 	reg    Rebuilt
 	log    Scanner
@@ -61,21 +70,17 @@ const (
 	rebuildLease = 30 * time.Second // renewed with each batch; a replica that died while rebuilding blocks the others no longer
 	restoreBatch = 500
 	// scanRounds bounds how often a topic is read on from where the last look at it ended. What is published while one
-	// round is restored is little, so each round is shorter than the one before it; whatever is left is a device's or user's
-	// event of that very moment, and their next one brings it.
+	// round is restored is little, so each round is shorter than the one before it; whoever wrote what is left restores it:
+	// see keeper.
 	scanRounds = 10
 )
 
-// Run watches the marker until ctx ends.
+// Run watches the marker and the wishes until ctx ends.
 func (r *Rebuilder) Run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if errors.Is(r.reg.Ready(ctx), registry.ErrEmpty) {
-			if err := r.Rebuild(ctx); err != nil && ctx.Err() == nil {
-				r.logger.Error("rebuild of the registry failed; trying again", zap.Error(err))
-			}
-		}
+		r.look(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -84,8 +89,30 @@ func (r *Rebuilder) Run(ctx context.Context) {
 	}
 }
 
+// look rebuilds where that is due.
+func (r *Rebuilder) look(ctx context.Context) {
+	err := r.reg.Ready(ctx)
+	if errors.Is(err, registry.ErrEvicts) {
+		r.logger.Error("nothing is pushed before Redis keeps its users; then the registry is rebuilt", zap.Error(err))
+		if err := r.reg.Retract(ctx); err != nil {
+			r.logger.Error("what may be missing is not held back", zap.Error(err))
+		}
+		return
+	}
+	wish := ""
+	if err == nil {
+		wish, err = r.reg.RebuildWish(ctx)
+	}
+	if !errors.Is(err, registry.ErrEmpty) && wish == "" {
+		return
+	}
+	if err := r.Rebuild(ctx); err != nil && ctx.Err() == nil {
+		r.logger.Error("rebuild of the registry failed; trying again", zap.Error(err))
+	}
+}
+
 // Rebuild restores every binding, every user's settings and every membership, then sets the marker. What was applied
-// meanwhile is newer and stays. Where another replica is at it, it does nothing. An error leaves the marker unset:
+// meanwhile is newer and stays. Where another replica is at it, it does nothing. An error leaves the marker as it was:
 // registry.ErrRebuildLost where Redis or the lock was lost on the way.
 func (r *Rebuilder) Rebuild(ctx context.Context) error {
 	mine, err := r.reg.AcquireRebuild(ctx, r.owner, rebuildLease)
@@ -97,22 +124,51 @@ func (r *Rebuilder) Rebuild(ctx context.Context) error {
 			r.logger.Warn("lock of the rebuild not released; it ends by itself", zap.Error(err))
 		}
 	}()
-	began := time.Now()
+	wish, err := r.reg.RebuildWish(ctx)
+	if err != nil {
+		return err
+	}
+	p := newProgress(r.reg, r.owner, wish, r.logger)
+	r.logger.Info("rebuild of the registry begins", zap.String("wish", wish))
+	err = r.rebuild(ctx, p)
+	p.end(ctx, err)
+	if err != nil {
+		return err
+	}
+	r.logger.Info("registry rebuilt", zap.Int64("records", p.report.Records), zap.Duration("took", p.took()), zap.String("wish", wish))
+	if wish == "" {
+		return nil
+	}
+	return r.reg.FulfilRebuild(ctx, wish)
+}
+
+func (r *Rebuilder) rebuild(ctx context.Context, p *progress) error {
 	restore := restoration{reg: r.reg, cfg: r.cfg, batch: r.batch, logger: r.logger, extend: func() error {
+		p.tell(ctx)
 		return r.reg.ExtendRebuild(ctx, r.owner, rebuildLease)
 	}}
 	groups, states := topicScan{topic: r.cfg.Topics.Groups()}, topicScan{topic: r.cfg.Topics.Registry()}
+	p.scans = []*topicScan{&groups, &states}
 	for range scanRounds {
-		before := restore.read
-		for _, s := range []*topicScan{&groups, &states} {
-			if err := s.on(ctx, r.log, func(rec *stream.Record) error { return restore.take(ctx, rec) }); err != nil {
+		before := p.report.Records
+		for _, s := range p.scans {
+			if err := s.look(ctx, r.log); err != nil {
+				return err
+			}
+		}
+		for _, s := range p.scans {
+			err := s.on(ctx, r.log, func(rec *stream.Record) error {
+				p.report.Records++
+				return restore.take(ctx, rec)
+			})
+			if err != nil {
 				return fmt.Errorf("restore from %s: %w", s.topic, err)
 			}
 		}
 		if err := restore.flush(ctx); err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}
-		if restore.read == before {
+		if p.report.Records == before {
 			break
 		}
 	}
@@ -122,34 +178,5 @@ func (r *Rebuilder) Rebuild(ctx context.Context) error {
 	if err := r.reg.CompleteRebuild(ctx, r.owner); err != nil {
 		return fmt.Errorf("set the marker: %w", err)
 	}
-	r.logger.Info("registry rebuilt", zap.Int("records", restore.read), zap.Duration("took", time.Since(began)))
 	return nil
-}
-
-// topicScan reads one topic, each time from where it ended before.
-type topicScan struct {
-	topic string
-	next  []int64 // by partition; nil before the first time
-}
-
-// on hands what is new in the topic to fn, until it fails.
-func (s *topicScan) on(ctx context.Context, log Scanner, fn func(*stream.Record) error) error {
-	if s.next == nil {
-		n, err := log.Partitions(ctx, s.topic)
-		if err != nil {
-			return err
-		}
-		s.next = make([]int64, n)
-	}
-	ranges := make([]stream.Range, len(s.next))
-	for partition, from := range s.next {
-		ranges[partition] = stream.Range{Partition: int32(partition), From: from, To: -1}
-	}
-	var failed error
-	err := log.Scan(ctx, s.topic, ranges, func(rec *stream.Record) bool {
-		s.next[rec.Partition] = rec.Offset + 1
-		failed = fn(rec)
-		return failed == nil
-	})
-	return errors.Join(failed, err)
 }

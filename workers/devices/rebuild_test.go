@@ -31,7 +31,7 @@ func filled(t *testing.T) (*kafka, *server) {
 	var a acks
 	k, reg := &kafka{}, whole(t)
 	d := newDevices(reg, k)
-	d.Handle(t.Context(), []*stream.Record{
+	handle(t, d, []*stream.Record{
 		a.login("demo", "bob", "abcd"), a.login("demo", "carol", "ef01"), a.event("demo", "carol", "logout", clock.UnixMilli()+1, ""),
 		a.event("demo", "bob", "settings", clock.UnixMilli(), `,"Push":false,"ReceiveOptions":{"c2c:alice":2}`),
 	})

@@ -21,7 +21,6 @@ type restoration struct {
 	logger *zap.Logger
 	extend func() error // keeps the lock; fails where what was restored may be lost
 
-	read        int // records taken
 	bytes       int // of the values collected
 	states      []registry.State
 	users       []*schemasv1.UserState
@@ -30,7 +29,6 @@ type restoration struct {
 
 // take adds a record. What cannot be read is left out: one bad record must not keep the registry empty for ever.
 func (r *restoration) take(ctx context.Context, rec *stream.Record) error {
-	r.read++
 	r.bytes += len(rec.Value)
 	if rec.Topic == r.cfg.Topics.Groups() {
 		// The role has put what it could not read here to the dead topic, and has said so.

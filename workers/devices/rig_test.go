@@ -61,7 +61,11 @@ func (k *kafka) Record(_ context.Context, e *schemasv1.Event, done func(error)) 
 	done(nil)
 }
 
-func (k *kafka) Partitions(context.Context, string) (int, error) { return 2, nil }
+func (k *kafka) Ends(_ context.Context, topic string) (map[int32]int64, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return map[int32]int64{0: int64(len(k.topics[topic])), 1: 0}, nil
+}
 
 func (k *kafka) Scan(_ context.Context, topic string, ranges []stream.Range, fn func(*stream.Record) bool) error {
 	k.mu.Lock()
@@ -126,6 +130,13 @@ func config() Config {
 }
 
 func newDevices(reg Registry, k *kafka) *Devices { return New(config(), reg, k, k, zap.NewNop()) }
+
+// handle handles a batch and then acknowledges what was written, as Run does.
+func handle(t *testing.T, d *Devices, batch []*stream.Record) {
+	t.Helper()
+	d.Handle(t.Context(), batch)
+	d.keeper.pass(t.Context())
+}
 
 // acks counts what became of records.
 type acks struct{ acked, left int }

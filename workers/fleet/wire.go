@@ -119,6 +119,7 @@ func (f *fleet) devices() error {
 	rebuilder := devices.NewRebuilder(f.reg, f.cluster, cfg, f.owner, f.log.Named("rebuild"))
 	f.workers = append(f.workers, rebuilder.Run)
 	d := devices.New(cfg, f.reg, f.pub, f.recorder, f.log.Named("devices"))
+	f.workers = append(f.workers, d.Run)
 	// Messages wait for presence: it goes first where a group is imported or a chat is read at length.
 	lanes := []stream.Lane{
 		{Topics: []string{f.topics.Devices(), f.topics.Presence()}, Weight: presenceWeight},
