@@ -1,0 +1,125 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// badges checks the number of each push. A number is what the device last reported, plus the messages that were
+// decided since; which these were when the push left is known only within bounds: those whose push arrived before this
+// message was produced are among them, those that were produced after this push arrived are not. Where a device went
+// through nothing else, the highest number has to be exactly the sum.
+func (c *checker) badges() {
+	byDevice := map[*Device][]*pair{}
+	for _, p := range c.ordered {
+		byDevice[p.device] = append(byDevice[p.device], p)
+	}
+	for d, pairs := range byDevice {
+		var reports timeline
+		for _, change := range c.lines[d] {
+			if change.Report && !change.Durable.IsZero() {
+				reports = append(reports, change)
+			}
+		}
+		for i, report := range reports {
+			until := time.Time{} // for good
+			if i+1 < len(reports) {
+				until = reports[i+1].At
+			}
+			c.sum(d, pairs, report, until)
+		}
+		for _, p := range pairs {
+			for _, push := range p.accepted() {
+				c.badge(p, push, pairs, reports)
+			}
+		}
+	}
+}
+
+// badge checks one push against the reports that may have been the newest when it left.
+func (c *checker) badge(p *pair, push Push, pairs []*pair, reports timeline) {
+	var candidates timeline
+	for _, r := range slices.Backward(reports) {
+		if r.At.After(push.Time) {
+			continue
+		}
+		candidates = append(candidates, r)
+		if !r.Durable.Add(c.in.Slack).After(push.Time) && !c.waited(r, push.Time) {
+			break // it was known
+		}
+	}
+	if len(candidates) == 0 {
+		return // nobody knows what stood there before
+	}
+	if c.forgot(candidates[len(candidates)-1], push.Time) {
+		return
+	}
+	c.v.Badges++
+	var text string
+	for _, r := range candidates {
+		low, high := bounds(p, push, pairs, r)
+		if low <= push.Badge && push.Badge <= high {
+			return
+		}
+		text += fmt.Sprintf("; %d to %d after %d unread at %s", low, high, r.Unread, clock(r.At))
+	}
+	c.v.WrongBadges++
+	c.v.example("wrong badges", fmt.Sprintf("%s: badge %d of the push at %s is not within%s", p, push.Badge, clock(push.Time), text))
+}
+
+// waited says whether a process stood still after a report, so that it may have decided before.
+func (c *checker) waited(r Change, at time.Time) bool {
+	return slices.ContainsFunc(c.in.Frozen, func(s Span) bool { return s.overlaps(r.At, at) })
+}
+
+// bounds are the numbers that a push may have, where a report was the newest.
+func bounds(p *pair, push Push, pairs []*pair, report Change) (low, high int) {
+	low, high = report.Unread, report.Unread
+	for _, other := range pairs {
+		at := other.message.first.Time
+		if !at.After(report.At) {
+			continue // it is in the report
+		}
+		if other == p {
+			low, high = low+1, high+1
+			continue
+		}
+		if !at.After(push.Time) {
+			high++
+		}
+		if first := other.accepted(); len(first) > 0 && first[0].Time.Before(p.message.first.Time) {
+			low++
+		}
+	}
+	return low, high
+}
+
+// sum checks the highest number after a report of a device that got a push for each message and changed nothing.
+func (c *checker) sum(d *Device, pairs []*pair, report Change, until time.Time) {
+	if !until.IsZero() || c.forgot(report, time.Unix(1<<40, 0)) {
+		return // what came last before the next report may have been decided after it
+	}
+	if last, _ := c.lines[d].last(time.Unix(1<<40, 0)); last.At != report.At {
+		return
+	}
+	want, highest := report.Unread, 0
+	for _, p := range pairs {
+		if !p.message.first.Time.After(report.At) {
+			continue
+		}
+		accepted := p.accepted()
+		if len(accepted) == 0 {
+			return // it was filtered, or is lost: counted elsewhere
+		}
+		want++
+		for _, push := range accepted {
+			highest = max(highest, push.Badge)
+		}
+	}
+	if want > report.Unread && highest < want {
+		c.v.WrongBadges++
+		c.v.example("wrong badges", fmt.Sprintf("%s %s: %d unread at %s and %d messages since, but no badge above %d",
+			d.User, d.ID, report.Unread, clock(report.At), want-report.Unread, highest))
+	}
+}
