@@ -50,6 +50,6 @@ func (p *program) root() *cobra.Command {
 	flags.StringVarP(&p.output, "output", "o", "table", "table, or json: one object a line")
 	flags.StringVar(&p.apiURL, "api-url", "", "address of the API (default: api.listen of the configuration)")
 	flags.StringVar(&p.tokenFile, "token-file", "", "file whose first line is a bearer token (default: api.tokens_file)")
-	root.AddCommand(p.send(), p.device(), p.trace(), p.topics(), p.dead(), p.pause(), p.resume(), p.credential(), p.preview())
+	root.AddCommand(p.send(), p.device(), p.trace(), p.topics(), p.dead(), p.pause(), p.resume(), p.credential(), p.registry(), p.preview())
 	return root
 }
