@@ -42,9 +42,14 @@ func (e *Error) Timeout() bool { return errors.Is(e.Cause, context.DeadlineExcee
 
 // DialError is why no connection could be set up. It has no chain: a deadline of the set-up is not one of the caller's.
 type DialError struct {
-	Address string
+	Address string // host:port; "" = the pool's
 	Cause   error
 }
 
 // Error tells address and cause.
-func (e *DialError) Error() string { return fmt.Sprintf("connect to %s: %v", e.Address, e.Cause) }
+func (e *DialError) Error() string {
+	if e.Address == "" {
+		return fmt.Sprintf("connect: %v", e.Cause)
+	}
+	return fmt.Sprintf("connect to %s: %v", e.Address, e.Cause)
+}

@@ -1,0 +1,109 @@
+package h2
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// stream is one request and its response. The request is set before it is queued. The rest is under the lock of the pool
+// while the stream waits there, and under its connection's lock from then on, until done is sent to; then it is the
+// caller's.
+type stream struct {
+	request
+	conn *Conn
+	done chan struct{} // sent to once, when the stream has ended
+
+	queue      *queue // that it waits in; nil = none
+	prev, next *stream
+
+	id       uint32 // 0 until the stream is open
+	ended    bool
+	err      error // why it ended; nil = the response is whole
+	endTaken bool  // the writer took the request's last byte
+	encoded  atomic.Bool
+	unsent   []byte // of the body, what the writer may take
+	complete bool   // unsent is the body's rest
+	window   int64  // bytes of DATA that the server takes
+	listed   bool   // in the connection's uploads
+	bare     bool   // listed only to be ended
+
+	response
+}
+
+// request is what goes out. Nobody changes it while the stream is under way.
+type request struct {
+	fields []hpack.HeaderField // for HPACK's table; pseudo fields first
+	pseudo int                 // how many of them are
+	block  []byte              // encoded literals: path, then the other fields, and then the body
+	path   int                 // where the path ends in block
+	body   int                 // where the body begins in block
+	size   uint32              // of the header list
+	head   bool                // the method is HEAD
+	upload *upload             // where the body comes from; nil = it is in block
+	shared bool                // with another stream
+}
+
+// response is what came in, so far.
+type response struct {
+	status        int // 0 = none that is final
+	informational int
+	header        []hpack.HeaderField
+	trailer       []hpack.HeaderField
+	declared      int64 // by content-length; -1 = not
+	content       []byte
+	room          int64 // bytes of DATA that the server may still send
+	padding       int64 // received, for which no room was given back
+}
+
+// whole says whether the server may have got all of the request, or enough of it to act.
+func (s *stream) whole() bool { return s.endTaken || s.id != 0 && s.upload != nil }
+
+// fails is the error of a stream that got no answer.
+func (s *stream) fails(cause error) error { return &Error{Cause: cause, NotProcessed: !s.whole()} }
+
+// sendable says whether the writer could take something, as far as the stream is concerned.
+func (s *stream) sendable() bool {
+	if len(s.unsent) > 0 {
+		return s.window > 0
+	}
+	return s.complete && !s.endTaken
+}
+
+// queue is a list of streams, first in, first out. The zero value is empty.
+type queue struct {
+	first, last *stream
+	length      int
+}
+
+func (q *queue) push(s *stream) {
+	s.queue, s.prev, s.next = q, q.last, nil
+	if q.last == nil {
+		q.first = s
+	} else {
+		q.last.next = s
+	}
+	q.last = s
+	q.length++
+}
+
+func (q *queue) pop() *stream {
+	s := q.first
+	q.remove(s)
+	return s
+}
+
+func (q *queue) remove(s *stream) {
+	if s.prev == nil {
+		q.first = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		q.last = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+	s.queue, s.prev, s.next = nil, nil, nil
+	q.length--
+}
