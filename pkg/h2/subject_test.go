@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,6 +42,8 @@ type subject struct {
 	conn func(t *testing.T, conn net.Conn, o options) client
 	// unprocessed says whether the error promises that the server has not processed the request.
 	unprocessed func(error) bool
+	// tells is set where an ended connection's errors have golang.org/x/net/http2's types, and its Err is set.
+	tells bool
 }
 
 // knownShort skips a test on the subject that is known not to do what it asks.
@@ -53,6 +56,14 @@ func (s subject) knownShort(t *testing.T, other subject, why string) {
 
 // subjects run the same suite: what net/http does shows that the suite asks for HTTP/2 and not for our ways.
 var subjects = []subject{std}
+
+// takesNone fails the test where a connection still takes requests.
+func (s subject) takesNone(t *testing.T, c client) {
+	t.Helper()
+	if c.Available() != 0 || s.tells && c.Err() == nil {
+		t.Errorf("takes requests still: %d available, error %v", c.Available(), c.Err())
+	}
+}
 
 // play runs a test on every subject, in a bubble of its own.
 func play(t *testing.T, test func(t *testing.T, s subject)) {
@@ -96,6 +107,8 @@ var std = subject{
 	},
 	unprocessed: func(err error) bool {
 		// net/http keeps the types of these to itself.
-		return err != nil && (strings.Contains(err.Error(), "graceful shutdown GOAWAY") || strings.Contains(err.Error(), "REFUSED_STREAM"))
+		return err != nil && slices.ContainsFunc([]string{"graceful shutdown GOAWAY", "REFUSED_STREAM", "conn not usable"}, func(text string) bool {
+			return strings.Contains(err.Error(), text)
+		})
 	},
 }

@@ -54,6 +54,7 @@ func TestRequestsAndResponsesArrive(t *testing.T) {
 				t.Fatalf("%d bytes %s: %v", size, name, err)
 			}
 			got, err := io.ReadAll(response.Body)
+			response.Body.Close()
 			if err != nil || string(got) != body {
 				t.Errorf("%d bytes %s: got %d back, %v", size, name, len(got), err)
 			}
