@@ -15,11 +15,22 @@ var (
 	caseOfSuite    = regexp.MustCompile(`\{"([^"]+)", (test\w+)\},`)
 )
 
-// TestTheContractNamesTestsThatExist: each test on the page exists in its package, and a command beside it runs it.
-func TestTheContractNamesTestsThatExist(t *testing.T) {
+// TestPagesNameTestsThatExist: each test on a page of promises exists in its package, and a command beside it runs it.
+func TestPagesNameTestsThatExist(t *testing.T) {
 	t.Parallel()
+	for page, rows := range map[string]int{"contract.md": 24, "guarantees.md": 20} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			namesTests(t, page, rows)
+		})
+	}
+}
+
+// namesTests checks a page that has so many rows with tests, at least.
+func namesTests(t *testing.T, page string, least int) {
+	t.Helper()
 	rows := 0
-	for line := range strings.Lines(read(t, "contract.md")) {
+	for line := range strings.Lines(read(t, page)) {
 		cells := strings.Split(strings.ReplaceAll(strings.Trim(strings.TrimSpace(line), "|"), `\|`, "\x00"), "|")
 		if len(cells) < 3 || !strings.Contains(cells[len(cells)-1], "`") {
 			continue
@@ -45,7 +56,7 @@ func TestTheContractNamesTestsThatExist(t *testing.T) {
 			}
 		}
 	}
-	if rows < 24 {
+	if rows < least {
 		t.Errorf("the page has %d rows", rows)
 	}
 }
