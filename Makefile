@@ -69,9 +69,8 @@ fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## print the figures: benchmarks, then a group of 100,000 on a real Kafka and a real Redis
-	$(GO) test -run='^$$' -bench=. -benchmem ./...
-	PUSHFLEET_TEST_BENCH=1 scripts/integration -run='^TestBigGroup$$' ./workers/fleet
+bench: ## measure every figure of the project and print them in one table (at most 20 minutes; needs nghttp2-client for one row)
+	@$(GO) run ./scripts/bench
 
 .PHONY: kafka-cost
 kafka-cost: ## measure a real broker's CPU per request (6 minutes on an idle machine)

@@ -3,6 +3,9 @@ package apns
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,11 +16,15 @@ import (
 	"github.com/sideshow/apns2/token"
 	"golang.org/x/net/http2"
 
+	"github.com/pushfleet/pushfleet/pkg/apns/apnstest"
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-// BenchmarkSend compares the sender with apns2 as it comes, on a simulator that is a process of its own: cpu-µs/op is the
-// client's alone.
+// transports are the settings of the sender that are measured.
+var transports = []string{"std"}
+
+// BenchmarkSend compares the sender with apns2 as it comes and with h2load, a client in C that does no more than HTTP/2,
+// on a simulator that is a process of its own: cpu-µs/op is the client's alone.
 func BenchmarkSend(b *testing.B) {
 	for _, load := range []struct {
 		latency  time.Duration
@@ -26,64 +33,121 @@ func BenchmarkSend(b *testing.B) {
 		{0, 400},
 		{50 * time.Millisecond, defaultConcurrency},
 	} {
-		b.Run("latency="+load.latency.String()+"/apns2", func(b *testing.B) {
-			p := startSimulator(b, load.latency)
-			client := apns2.NewTokenClient(&token.Token{AuthKey: p.key(b), KeyID: keyID, TeamID: teamID})
-			client.Host = p.URL
-			client.HTTPClient.Transport = &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: p.roots(b)}}
-			b.Cleanup(client.CloseIdleConnections)
-			batch := numbered(load.inFlight)
-			if _, err := client.Push(stock(batch[0])); err != nil {
-				b.Fatal(err)
-			}
-			defer cost(b)()
-			var next atomic.Int64
-			var workers sync.WaitGroup
-			for _, n := range batch {
-				workers.Go(func() {
-					for next.Add(1) <= int64(b.N) {
-						if answer, err := client.Push(stock(n)); err != nil || !answer.Sent() {
-							b.Errorf("got %v, %v", answer, err)
-						}
+		name := "latency=" + load.latency.String() + "/"
+		b.Run(name+"apns2", func(b *testing.B) { benchmarkStock(b, load.latency, load.inFlight) })
+		for _, transport := range transports {
+			b.Run(name+transport, func(b *testing.B) {
+				s := startSimulator(b, load.latency).sender(b, transport, load.inFlight, defaultConnections)
+				sendAll(b, s, load.inFlight)
+				defer cost(b)()
+				sendAll(b, s, b.N)
+			})
+		}
+		if load.latency == 0 {
+			b.Run(name+"h2load", func(b *testing.B) { benchmarkH2load(b, load.inFlight) })
+		}
+	}
+}
+
+// benchmarkStock is apns2 with the transport that it comes with.
+func benchmarkStock(b *testing.B, latency time.Duration, inFlight int) {
+	p := startSimulator(b, latency)
+	client := apns2.NewTokenClient(&token.Token{AuthKey: p.key(b), KeyID: keyID, TeamID: teamID})
+	client.Host = p.URL
+	client.HTTPClient.Transport = &http2.Transport{TLSClientConfig: &tls.Config{RootCAs: p.roots(b)}}
+	b.Cleanup(client.CloseIdleConnections)
+	batch := numbered(inFlight)
+	push := func(count int64) {
+		var next atomic.Int64
+		var workers sync.WaitGroup
+		for _, n := range batch {
+			workers.Go(func() {
+				for next.Add(1) <= count {
+					if answer, err := client.Push(stock(n)); err != nil || !answer.Sent() {
+						b.Errorf("got %v, %v", answer, err)
 					}
-				})
-			}
-			workers.Wait()
-		})
-		b.Run("latency="+load.latency.String()+"/sender", func(b *testing.B) {
-			s := startSimulator(b, load.latency).sender(b, load.inFlight, defaultConnections)
-			sendAll(b, s, 1)
+				}
+			})
+		}
+		workers.Wait()
+	}
+	push(1) // alone: the connection takes one until the first answer
+	push(int64(inFlight))
+	defer cost(b)()
+	push(int64(b.N))
+}
+
+// BenchmarkOneConnection is what one connection carries where Apple takes 50 ms to answer and allows 1,000 streams.
+func BenchmarkOneConnection(b *testing.B) {
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			s := startSimulator(b, 50*time.Millisecond).sender(b, transport, 1000, 1)
+			sendAll(b, s, 1000)
 			defer cost(b)()
 			sendAll(b, s, b.N)
 		})
 	}
 }
 
-// BenchmarkMemory tells what the process holds at most with 20,000 pushes in flight.
-func BenchmarkMemory(b *testing.B) {
-	p := startSimulator(b, 50*time.Millisecond)
-	s := p.sender(b, maxConcurrency, maxConcurrency/1000)
-	s.pool.timing.grow = 0
-	for s.pool.open() < s.pool.limit { // each carries one push until its first answer
-		sendAll(b, s, 5000)
+// BenchmarkInFlight tells what the process holds at most with 20,000 pushes in flight. Its memory stays with a process,
+// so each transport needs one of its own.
+func BenchmarkInFlight(b *testing.B) {
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			p := startSimulator(b, 50*time.Millisecond)
+			s := p.sender(b, transport, maxConcurrency, maxConcurrency/1000)
+			s.pool.timing.grow = 0
+			for s.pool.open() < s.pool.limit { // each carries one push until its first answer
+				sendAll(b, s, 5000)
+			}
+			p.slow(b, 5*time.Second)
+			for b.Loop() {
+				sendAll(b, s, maxConcurrency)
+			}
+			s.pool.mu.Lock()
+			b.ReportMetric(float64(s.pool.busiest), "in-flight")
+			s.pool.mu.Unlock()
+			b.ReportMetric(peakResident(b), "peak-MB")
+		})
 	}
-	p.slow(b, 5*time.Second)
-	for b.Loop() {
-		sendAll(b, s, maxConcurrency)
-	}
-	s.pool.mu.Lock()
-	b.ReportMetric(float64(s.pool.busiest), "in-flight")
-	s.pool.mu.Unlock()
-	b.ReportMetric(peakResident(b), "peak-MB")
 }
 
-// peakResident is the most memory that this process ever had, in MB.
+// BenchmarkColdStart counts the connections that 1,000 callers open who come at once and find none, where the
+// configuration allows 100.
+func BenchmarkColdStart(b *testing.B) {
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			most := 0
+			for b.Loop() {
+				f := start(b, options{
+					simulator: apnstest.Config{Latency: 20 * time.Millisecond},
+					platform:  map[string]any{"transport": transport, "connections": maxConnections, "concurrency": 1000},
+				})
+				for _, o := range f.send(b, context.Background(), numbered(1000)...) {
+					if o.Disposition != push.Delivered {
+						b.Fatalf("got %+v", o)
+					}
+				}
+				most = max(most, f.Control().Traffic.Counts().Connections)
+			}
+			b.ReportMetric(float64(most), "connections")
+		})
+	}
+}
+
+// peakResident is the most memory that this process ever had, in MB, as Linux counts it. getrusage would count the
+// parent's, too.
 func peakResident(b *testing.B) float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
 		b.Fatal(err)
 	}
-	return float64(u.Maxrss) / 1024
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes float64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		b.Fatal(err)
+	}
+	return kilobytes / 1024
 }
 
 // sendAll sends n notifications in batches, as deliver does.

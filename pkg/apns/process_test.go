@@ -135,9 +135,9 @@ func (p *simulatorProcess) key(b *testing.B) *ecdsa.PrivateKey {
 }
 
 // sender pushes to the simulator.
-func (p *simulatorProcess) sender(b *testing.B, concurrency, connections int) *sender {
+func (p *simulatorProcess) sender(b *testing.B, transport string, concurrency, connections int) *sender {
 	b.Helper()
-	cfg := platformConfig{Transport: "std", Connections: connections, Concurrency: concurrency}
+	cfg := platformConfig{Transport: transport, Connections: connections, Concurrency: concurrency}
 	s := newSender(newDialer(p.URL, p.roots(b), nil, appleTiming), bundle, newSigner(p.key(b), teamID, keyID, time.Now), cfg, time.Now)
 	b.Cleanup(s.close)
 	return s

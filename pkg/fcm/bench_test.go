@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,26 +16,18 @@ import (
 	"firebase.google.com/go/v4/messaging"
 	"google.golang.org/api/option"
 
+	"github.com/pushfleet/pushfleet/pkg/fcm/fcmtest"
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
+
+// transports are the settings of the sender that are measured.
+var transports = []string{"std"}
 
 // BenchmarkSend compares the sender with the SDK's SendEach as it comes, against one simulator in a process of its own:
 // cpu-µs/op is what this process spent on a message. SendEach has 50 in flight, whatever one wants; more cost more,
 // because each garbage collection walks through every stack.
 func BenchmarkSend(b *testing.B) {
 	simulator := startProcess(b, 0)
-
-	for _, inFlight := range []int{50, 500} {
-		b.Run(fmt.Sprintf("sender/in-flight=%d", inFlight), func(b *testing.B) {
-			sender := simulator.connect(b, map[string]any{"concurrency": inFlight})
-			batch := numbered(500)
-			deliverAll(b, sender, batch[:1]) // opens the connection and fetches the access token
-			defer cpu(b)()
-			for left := b.N; left > 0; left -= len(batch) {
-				deliverAll(b, sender, batch[:min(left, len(batch))])
-			}
-		})
-	}
 
 	b.Run("SendEach", func(b *testing.B) {
 		client := simulator.stock(b)
@@ -45,36 +36,73 @@ func BenchmarkSend(b *testing.B) {
 			batch[i] = stockMessage(n)
 		}
 		sendEach(b, client, batch[:1])
-		defer cpu(b)()
+		sendEach(b, client, batch)
+		defer cost(b)()
 		for left := b.N; left > 0; left -= len(batch) {
 			sendEach(b, client, batch[:min(left, len(batch))])
 		}
 	})
+
+	for _, transport := range transports {
+		for _, inFlight := range []int{50, defaultInFlight} {
+			b.Run(fmt.Sprintf("%s/in-flight=%d", transport, inFlight), func(b *testing.B) {
+				sender := simulator.connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
+				batch := numbered(500)
+				deliverAll(b, sender, batch) // opens the connection and fetches the access token
+				defer cost(b)()
+				for left := b.N; left > 0; left -= len(batch) {
+					deliverAll(b, sender, batch[:min(left, len(batch))])
+				}
+			})
+		}
+	}
 }
+
+// defaultInFlight is what the configuration has by default.
+const defaultInFlight = 500
 
 // BenchmarkLatency is a provider that takes 50 ms for an answer: what one process sends a second.
 func BenchmarkLatency(b *testing.B) {
 	const inFlight = 2000
-	sender := startProcess(b, 50*time.Millisecond).connect(b, map[string]any{"concurrency": inFlight})
-	batch := numbered(inFlight)
-	deliverAll(b, sender, batch)
-	done := cpu(b)
-	began := time.Now()
-	deliverAll(b, sender, repeated(batch, b.N))
-	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "sends/s")
-	done()
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			sender := startProcess(b, 50*time.Millisecond).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
+			batch := numbered(inFlight)
+			deliverAll(b, sender, batch)
+			defer cost(b)()
+			deliverAll(b, sender, repeated(batch, b.N))
+		})
+	}
 }
 
-// BenchmarkInFlight holds as many sends at once as the configuration allows, and tells the process's resident memory.
+// BenchmarkInFlight tells what the process holds at most with as many sends at once as the configuration allows. Its
+// memory stays with a process, so each transport needs one of its own.
 func BenchmarkInFlight(b *testing.B) {
 	const inFlight = 20_000
-	sender := startProcess(b, 8*time.Second).connect(b, map[string]any{"concurrency": inFlight})
-	debug.FreeOSMemory()
-	batch := numbered(inFlight)
-	for b.Loop() {
-		measure := time.AfterFunc(6*time.Second, func() { b.ReportMetric(resident(b), "MB") }) // all have left by then
-		deliverAll(b, sender, batch)
-		measure.Stop()
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			sender := startProcess(b, 8*time.Second).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
+			batch := numbered(inFlight)
+			for b.Loop() {
+				deliverAll(b, sender, batch)
+			}
+			b.ReportMetric(peakResident(b), "peak-MB")
+		})
+	}
+}
+
+// BenchmarkColdStart counts the connections that 1,000 callers open who come at once and find none.
+func BenchmarkColdStart(b *testing.B) {
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			most := 0
+			for b.Loop() {
+				w := newWorld(b, fcmtest.Config{Latency: 20 * time.Millisecond}, map[string]any{"transport": transport, "concurrency": 1000})
+				deliverAll(b, w.sender, numbered(1000))
+				most = max(most, w.Control().Traffic.Counts().Connections)
+			}
+			b.ReportMetric(float64(most), "connections")
+		})
 	}
 }
 
@@ -160,8 +188,8 @@ func stockMessage(n *push.Notification) *messaging.Message {
 	}
 }
 
-// cpu starts to count; the returned function reports what a send cost this process.
-func cpu(b *testing.B) func() {
+// cost starts to count; the returned function reports what a send cost this process, and how many a second there were.
+func cost(b *testing.B) func() {
 	b.ReportAllocs()
 	used := func() time.Duration {
 		var u syscall.Rusage
@@ -171,20 +199,24 @@ func cpu(b *testing.B) func() {
 		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
 	b.ResetTimer()
-	before := used()
+	before, began := used(), time.Now()
 	return func() {
 		b.ReportMetric(float64((used()-before).Microseconds())/float64(b.N), "cpu-µs/op")
+		b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "sends/s")
 	}
 }
 
-// resident is this process's memory in MB, as Linux counts it; 0 elsewhere.
-func resident(b *testing.B) float64 {
+// peakResident is the most memory that this process ever had, in MB, as Linux counts it. getrusage would count the
+// parent's, too.
+func peakResident(b *testing.B) float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		b.Log(err)
-		return 0
+		b.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-	return kb / 1024
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes float64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		b.Fatal(err)
+	}
+	return kilobytes / 1024
 }

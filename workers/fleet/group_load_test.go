@@ -25,8 +25,6 @@ const (
 	chatUsers    = 1_000   // recipients of one-to-one messages, none of them a member
 	chatRate     = 200     // messages a second
 	chatBefore   = 5 * time.Second
-
-	chatGoal = 500 * time.Millisecond // p99 from production to the provider's answer, while the group is pushed to
 )
 
 // TestBigGroup sends one message to a group of 100,000 members while one-to-one messages go on, on real servers, and
@@ -256,11 +254,10 @@ func (g *groupLoad) report(t *testing.T, k *killTest) {
 	took := last.Sub(g.sent)
 	t.Logf("group of %d: %d pushes in %s, %.0f a second", groupMembers, len(pushed), took.Round(time.Millisecond), float64(len(pushed))/took.Seconds())
 	t.Logf("one-to-one at %d/s before: %s", chatRate, quantiles(before))
-	verdict := "pass"
-	if quantile(during, 0.99) > chatGoal {
-		verdict = "short"
-	}
-	t.Logf("one-to-one at %d/s meanwhile: %s; p99 at most %s: %s", chatRate, quantiles(during), chatGoal, verdict)
+	t.Logf("one-to-one at %d/s meanwhile: %s", chatRate, quantiles(during))
+	// As a benchmark would say it, for scripts/bench.
+	fmt.Printf("pkg: github.com/pushfleet/pushfleet/workers/fleet\nBenchmarkBigGroup 1 %.1f group-s %.1f one-to-one-p99-ms\n",
+		took.Seconds(), quantile(during, 0.99).Seconds()*1000)
 }
 
 func quantiles(times []time.Duration) string {
