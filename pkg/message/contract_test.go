@@ -46,7 +46,7 @@ func TestOneToOneExample(t *testing.T) {
 	}
 	want := push.Notification{
 		App: "demo", MsgKey: "c2c:alice:101_900001_1790000000",
-		Body: "Alice:hello", Ext: `{"page":"chat"}`, Thread: "c2c:alice", Badge: push.NoBadge, Sound: "ding.caf",
+		Body: "Alice:hello", Ext: `{"page":"chat"}`, Thread: "c2c:alice", Sender: "alice", Seq: 101, Badge: push.NoBadge, Sound: "ding.caf",
 		Expires: time.Unix(1790604800, 0), Received: recordTime,
 	}
 	if diff := cmp.Diff(want, m.Render(iphone("en"))); diff != "" {
@@ -65,7 +65,7 @@ func TestGroupExample(t *testing.T) {
 	}
 	want := push.Notification{
 		App: "demo", MsgKey: "group:team:424242_1790000001",
-		Body: "Ali(Team):look [Face]", Thread: "group:team", Badge: push.NoBadge,
+		Body: "Ali(Team):look [Face]", Thread: "group:team", Sender: "alice", Seq: 7, Badge: push.NoBadge,
 		Expires: time.Unix(1790604801, 0), Received: recordTime,
 	}
 	if diff := cmp.Diff(want, m.Render(iphone("en"))); diff != "" {

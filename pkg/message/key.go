@@ -97,6 +97,49 @@ func SplitKey(msgKey string) (key, content string) {
 	return msgKey[:len(msgKey)-len("_")-len(numbers)], numbers
 }
 
+// KeyParts is what a message key says.
+type KeyParts struct {
+	Sender string // of a one-to-one message
+	Group  string // of a group message; exactly one of both is set
+	Seq    uint32 // of a one-to-one message
+	Random uint32
+	Time   int64 // MsgTimeStamp, in seconds
+}
+
+// ParseKey reads a message key; false where it has not the form of one that tells anything, as the place of a message
+// without a random.
+func ParseKey(msgKey string) (KeyParts, bool) {
+	key, _ := SplitKey(msgKey)
+	kind, rest, _ := strings.Cut(key, ":")
+	at := strings.LastIndexByte(rest, ':') // the name may hold any of these characters
+	if at < 1 {
+		return KeyParts{}, false
+	}
+	name, numbers := rest[:at], strings.Split(rest[at+1:], "_")
+	var p KeyParts
+	var err error
+	number := func(text string, bits int) (n uint64) {
+		if err == nil {
+			n, err = strconv.ParseUint(text, 10, bits)
+		}
+		return n
+	}
+	switch {
+	case kind == "c2c" && len(numbers) == 3:
+		p.Sender, p.Seq = name, uint32(number(numbers[0], 32))
+	case kind == "group" && len(numbers) == 2:
+		p.Group = name
+	default:
+		return KeyParts{}, false
+	}
+	p.Random = uint32(number(numbers[len(numbers)-2], 32))
+	p.Time = int64(number(numbers[len(numbers)-1], 63))
+	if err != nil {
+		return KeyParts{}, false
+	}
+	return p, true
+}
+
 // Conversation is c2c:<sender> or group:<group>: what phones group by, the first part of a message key, and what a
 // recipient's receive option names.
 func (m *Message) Conversation() string { return m.conversation }

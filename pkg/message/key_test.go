@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pushfleet/pushfleet/pkg/message"
 )
 
@@ -189,5 +191,31 @@ func TestClaimWithoutRandom(t *testing.T) {
 	first, again, other := claim(1), claim(1), claim(2)
 	if first != again || first == other {
 		t.Error("the claim is not on the origin")
+	}
+}
+
+func TestWhatAMessageKeySays(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]message.KeyParts{
+		"c2c:alice:101_900001_1790000000":          {Sender: "alice", Seq: 101, Random: 900001, Time: 1790000000},
+		"c2c:a:b_1:1_2_3":                          {Sender: "a:b_1", Seq: 1, Random: 2, Time: 3},
+		"c2c:alice:1_2_3_0a1b2c3d":                 {Sender: "alice", Seq: 1, Random: 2, Time: 3},
+		"group:team:424242_1790000001":             {Group: "team", Random: 424242, Time: 1790000001},
+		"group:a:1_2_3:4294967295_5":               {Group: "a:1_2_3", Random: 4294967295, Time: 5},
+		"at:im.messages/0/17":                      {},
+		"c2c:alice:1_2":                            {},
+		"group:team:1_2_3":                         {},
+		"c2c::1_2_3":                               {},
+		"c2c:alice:1_2_-3":                         {},
+		"group:team:4294967296_1":                  {},
+		"group:team:1_9223372036854775808":         {},
+		"":                                         {},
+		"group":                                    {},
+		"c2c:alice:1_2_" + strings.Repeat("9", 40): {},
+	} {
+		got, ok := message.ParseKey(key)
+		if diff := cmp.Diff(want, got); diff != "" || ok != (want != message.KeyParts{}) {
+			t.Errorf("%s: %t (-want +got):\n%s", key, ok, diff)
+		}
 	}
 }

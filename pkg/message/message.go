@@ -35,6 +35,7 @@ type Message struct {
 	App   string
 	From  string // the sender; in a group "" where the record names none
 	Group string // "" = one-to-one
+	Seq   uint32 // MsgSeq; 0 = none
 
 	// Recipients are the accounts that To_Account names, in its order, repeats and the sender left out. In a group nil
 	// means every member; empty but not nil means nobody.

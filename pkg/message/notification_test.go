@@ -44,8 +44,9 @@ func TestPrivateMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.want.Badge, c.want.Received = push.NoBadge, recordTime
-			got := parse(t, c.record).Render(message.View{Platform: c.platform, Language: c.language, Private: true})
+			m := parse(t, c.record)
+			c.want.Badge, c.want.Received, c.want.Sender, c.want.Seq = push.NoBadge, recordTime, m.From, m.Seq
+			got := m.Render(message.View{Platform: c.platform, Language: c.language, Private: true})
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -91,11 +92,20 @@ func TestRow24RecalledMessage(t *testing.T) {
 			c.want.Purpose, c.want.Badge = push.PurposeRecall, push.NoBadge
 			c.want.Sound, c.want.AndroidSound = push.SoundSilent, push.SoundSilent
 			c.want.App, c.want.MsgKey, c.want.Thread, c.want.Received = m.App, m.Key, m.Conversation(), recordTime
+			c.want.Sender, c.want.Seq = m.From, m.Seq
 			c.want.Expires = m.Time.Add(7 * 24 * time.Hour)
 			if diff := cmp.Diff(c.want, m.Render(c.view)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestReportsKnowTheSender: what a callback says of a group message does not stand in its key.
+func TestReportsKnowTheSender(t *testing.T) {
+	t.Parallel()
+	if n := parse(t, inGroup).Render(message.View{}); n.Sender != "alice" || n.Seq != 7 {
+		t.Errorf("sender %q, sequence number %d", n.Sender, n.Seq)
 	}
 }
 

@@ -43,7 +43,7 @@ func Parse(value []byte, env Envelope) (*Message, error) {
 		return nil, unreadable(err, "")
 	}
 	m := &Message{
-		App: r.App, From: r.From, Group: r.GroupID,
+		App: r.App, From: r.From, Group: r.GroupID, Seq: uint32(r.Seq.value),
 		Origin:     origin(env),
 		RecordTime: env.Time,
 	}
@@ -209,6 +209,7 @@ func (m *Message) present(r *record) {
 	m.alert.name = nameOf(r)
 	n := &m.template
 	n.App, n.MsgKey, n.Thread = m.App, m.Key, m.Conversation()
+	n.Sender, n.Seq = m.From, m.Seq
 	n.Badge, n.Expires, n.Received = push.NoBadge, m.Expires, m.RecordTime
 	n.Ext, n.Sound, n.AndroidSound = r.Body.ext, r.Body.sound, r.Body.sound
 	text := r.Body.text

@@ -64,7 +64,7 @@ func TestBackgroundMessage(t *testing.T) {
 		{Platform: "fcm", Sound: "u.caf", Private: true}: ``,
 	} {
 		want := push.Notification{App: "standard", MsgKey: m.Key, Type: push.TypeBackground, Ext: "e", Vendor: vendor,
-			Thread: "c2c:alice", Badge: push.NoBadge, Expires: m.Expires, Received: recordTime}
+			Thread: "c2c:alice", Sender: "alice", Badge: push.NoBadge, Expires: m.Expires, Received: recordTime}
 		if diff := cmp.Diff(want, m.Render(v)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", v.Platform, diff)
 		}

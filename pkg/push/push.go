@@ -78,6 +78,9 @@ type Notification struct {
 	Interruption string // passive, active, time-sensitive, critical; "" = the platform's default
 	Vendor       string // JSON object: the members of AndroidInfo that no platform here reads; "" = none
 
+	Sender string // of the chat message; "" in a group message without one. For reports alone
+	Seq    uint32 // of the chat message; 0 = none. For reports alone
+
 	CollapseID string    // id of the first push of this message for this device: what it replaces
 	Expires    time.Time // the provider stops trying then
 	Received   time.Time // the chat record's time: latencies are measured from it

@@ -127,6 +127,7 @@ func EncodeNotification(n *push.Notification) []byte {
 		Sound: n.Sound, AndroidSound: n.AndroidSound, Channel: n.Channel, Mutable: n.Mutable,
 		CollapseId: n.CollapseID, ExpiresMs: millis(n.Expires), ReceivedMs: millis(n.Received),
 		Type: string(n.Type), Interruption: n.Interruption, Vendor: n.Vendor,
+		Sender: n.Sender, MsgSeq: n.Seq,
 	}
 	if n.Badge != push.NoBadge {
 		badge := int32(n.Badge)
@@ -154,6 +155,7 @@ func DecodeNotification(value []byte) (*push.Notification, error) {
 		Sound: m.Sound, AndroidSound: m.AndroidSound, Channel: m.Channel, Mutable: m.Mutable,
 		CollapseID: m.CollapseId, Expires: fromMillis(m.ExpiresMs), Received: fromMillis(m.ReceivedMs),
 		Type: push.Type(m.Type), Interruption: m.Interruption, Vendor: m.Vendor,
+		Sender: m.Sender, Seq: m.MsgSeq,
 	}
 	if m.Badge != nil {
 		n.Badge = int(*m.Badge)

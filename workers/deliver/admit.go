@@ -61,8 +61,8 @@ func (d *Deliver) judged(ctx context.Context, items []*item, tries int) []*item 
 	now := d.cfg.Now()
 	live := make([]*item, 0, len(items))
 	for i, a := range admissions {
-		items[i].admitted = now
 		if d.admitted(ctx, items[i], a) {
+			items[i].admitted = now
 			live = append(live, items[i])
 		}
 	}

@@ -53,6 +53,7 @@ func (d *Deliver) conclude(ctx context.Context, it *item, o push.Outcome, s step
 			zap.String("disposition", s.disposition.String()), zap.String("reason", string(s.reason)), zap.String("answer", o.Answer), zap.Error(o.Err))
 	}
 	m := mark{skip: s.unmarked, rec: it.rec, event: outcome.EventOf(it.n, it.meta, s.disposition, s.reason, o.Answer, now)}
+	m.event.AdmittedMs, m.event.DueMs = millis(it.admitted), millis(s.due)
 	m.Mark = d.markOf(it, s.mark)
 	m.Reason, m.MayShow = s.reason, o.Ambiguous
 	d.release(it)
@@ -74,6 +75,14 @@ func (d *Deliver) conclude(ctx context.Context, it *item, o push.Outcome, s step
 	default:
 		follow(nil)
 	}
+}
+
+// millis is 0 for the zero time, which is how an event says that there is none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
 func (d *Deliver) markOf(it *item, state registry.MarkState) registry.Mark {

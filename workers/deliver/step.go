@@ -18,7 +18,8 @@ type step struct {
 	meta        stream.Meta
 	reject      bool // tell the registry that the token is dead
 	mark        registry.MarkState
-	unmarked    bool // the registry knows already
+	unmarked    bool      // the registry knows already
+	due         time.Time // of a repetition; zero = there is none
 }
 
 // next decides what follows an outcome; it changes nothing.
@@ -54,7 +55,7 @@ func next(o push.Outcome, n *push.Notification, meta stream.Meta, now time.Time,
 		return dead(o.Reason)
 	default:
 		if o.Reason == push.ReasonLeased { // another attempt is under way: this one was none
-			s.topic, s.unmarked = topics.Retry(n.Platform, policy.Delays[0]), true
+			s.topic, s.unmarked, s.due = topics.Retry(n.Platform, policy.Delays[0]), true, now.Add(policy.Delays[0])
 			return s
 		}
 		if o.Scope != push.ScopeDevice && !o.Ambiguous { // an outage, or a quota, is not the notification's fault
@@ -83,7 +84,7 @@ func (s step) follow(delay, wait time.Duration, n *push.Notification, now time.T
 		s.disposition, s.reason, s.mark, s.unmarked = push.Filter, push.ReasonExpired, registry.MarkDone, false
 		return s
 	}
-	s.topic, s.meta.NotBefore = topics.Retry(n.Platform, delay), time.Time{}
+	s.topic, s.meta.NotBefore, s.due = topics.Retry(n.Platform, delay), time.Time{}, now.Add(max(delay, wait))
 	if wait > delay {
 		s.meta.NotBefore = now.Add(wait)
 	}

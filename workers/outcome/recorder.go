@@ -156,5 +156,5 @@ func (r *Recorder) publish(ctx context.Context, partition int32, entries []entry
 func EventOf(n *push.Notification, meta stream.Meta, d push.Disposition, reason push.Reason, answer string, now time.Time) *schemasv1.Event {
 	return &schemasv1.Event{App: n.App, MsgKey: n.MsgKey, User: n.User, Device: n.Device, Platform: string(n.Platform), Id: n.ID,
 		Disposition: d.String(), Reason: string(reason), Answer: answer, TimeMs: now.UnixMilli(), Attempt: int32(meta.Attempt),
-		ReceivedMs: n.Received.UnixMilli()}
+		ReceivedMs: n.Received.UnixMilli(), Purpose: n.Purpose, Redrive: int32(meta.Redrive), Sender: n.Sender, Conversation: n.Thread, MsgSeq: n.Seq}
 }

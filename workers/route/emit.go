@@ -57,7 +57,7 @@ func (j *job) shows(b push.Binding) bool {
 func (r *Route) push(ctx context.Context, j *job, t target) {
 	n := j.notification(t)
 	event := r.event(j.msg, t.key, t.user, "push", t.device.Reason)
-	event.Device, event.Platform, event.Id = t.device.Device, string(n.Platform), n.ID
+	event.Device, event.Platform, event.Id, event.Purpose = t.device.Device, string(n.Platform), n.ID, n.Purpose
 	if !r.cfg.Platforms[n.Platform] {
 		r.log.Error("device of a platform that this fleet does not serve", zap.String("platform", string(n.Platform)))
 		event.Disposition, event.Reason, event.Id = "dead", string(push.ReasonUnknownCredential), ""

@@ -102,7 +102,8 @@ func (r *Route) bury(ctx context.Context, rec *stream.Record, pending *outcome.P
 	event := &schemasv1.Event{MsgKey: "at:" + rec.Origin(), Disposition: "dead", Reason: string(reason), Answer: problem,
 		TimeMs: now.UnixMilli(), ReceivedMs: rec.Time.UnixMilli()}
 	if msg != nil {
-		event.App, event.MsgKey, event.ReceivedMs = msg.App, msg.Key, msg.RecordTime.UnixMilli()
+		event = r.event(msg, msg.Key, "", "dead", reason)
+		event.Answer = problem
 	}
 	r.events.Record(ctx, event, pending.Add())
 }

@@ -197,5 +197,6 @@ func (r *Route) record(ctx context.Context, j *job, e *schemasv1.Event) {
 
 func (r *Route) event(msg *message.Message, key, user, disposition string, reason push.Reason) *schemasv1.Event {
 	return &schemasv1.Event{App: msg.App, MsgKey: key, User: user, Disposition: disposition, Reason: string(reason),
-		TimeMs: r.cfg.Now().UnixMilli(), ReceivedMs: msg.RecordTime.UnixMilli()}
+		TimeMs: r.cfg.Now().UnixMilli(), ReceivedMs: msg.RecordTime.UnixMilli(),
+		Sender: msg.From, Conversation: msg.Conversation(), MsgSeq: msg.Seq}
 }
