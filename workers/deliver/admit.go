@@ -69,7 +69,7 @@ func (d *Deliver) judged(ctx context.Context, items []*item, tries int) []*item 
 	return live
 }
 
-// ask repeats until the registry answers; or until it failed so many times in a way that lasts, which is returned; or
+// ask repeats until presence is fresh and the registry answers; or until it failed so many times in a way that lasts, which is returned; or
 // until none of the items may be started any more, which is the error.
 func (d *Deliver) ask(ctx context.Context, items []*item, tries int) (_ []registry.Admission, lasting, err error) {
 	requests := make([]registry.AdmitRequest, len(items))
@@ -77,7 +77,11 @@ func (d *Deliver) ask(ctx context.Context, items []*item, tries int) (_ []regist
 		requests[i] = d.request(it)
 	}
 	for failed := 0; ; failed++ {
-		admissions, err := d.reg.Admit(ctx, requests)
+		err := d.cfg.Hold(ctx)
+		var admissions []registry.Admission
+		if err == nil {
+			admissions, err = d.reg.Admit(ctx, requests)
+		}
 		if err == nil {
 			return admissions, nil, nil
 		}
@@ -87,7 +91,7 @@ func (d *Deliver) ask(ctx context.Context, items []*item, tries int) (_ []regist
 			}
 		}
 		if failed == 0 {
-			d.log.Warn("registry does not answer; deliver holds", zap.String("platform", string(d.cfg.Platform)), zap.Error(err))
+			d.log.Warn("no answer; deliver holds", zap.String("platform", string(d.cfg.Platform)), zap.Error(err))
 		}
 		if err := d.pause(ctx, items); err != nil {
 			return nil, nil, err

@@ -67,8 +67,11 @@ type Config struct {
 	Serves      func(push.Platform) bool          // platforms that have topics
 	// AnyForeground says whether one device in the foreground silences its user's others, in this app.
 	AnyForeground func(app string) bool
-	Now           func() time.Time
-	Observe       func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
+	// Hold returns nil when presence is fresh enough to judge by, else why not; it is asked before each batch. nil = it
+	// always is.
+	Hold    func(ctx context.Context) error
+	Now     func() time.Time
+	Observe func(n *push.Notification, lane push.Lane, o push.Outcome, took time.Duration) // called once per attempt
 }
 
 const (
@@ -138,6 +141,9 @@ type Around struct {
 
 // New returns a Deliver.
 func New(cfg Config, a Around) *Deliver {
+	if cfg.Hold == nil {
+		cfg.Hold = func(context.Context) error { return nil }
+	}
 	weights := make([]int, len(push.Lanes))
 	for i, lane := range push.Lanes {
 		weights[i] = max(cfg.Weights[lane], 1)

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type world struct {
 	poison  string        // id of a notification that the registry chokes on
 	publish time.Duration // how long Kafka takes
 	judge   time.Duration // how long the registry takes
+	mark    time.Duration // how long it takes to mark
+	stale   bool          // presence is behind
 	records int64
 
 	asked, requests int // calls of Admit, and what they asked for
@@ -74,6 +77,7 @@ func (w *world) Settle(ctx context.Context, marks []registry.Mark) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	time.Sleep(w.mark)
 	for _, m := range marks {
 		w.note("mark %s %s", m.ID, map[registry.MarkState]string{registry.MarkDone: "done", registry.MarkRetry: "retry",
 			registry.MarkReleased: "released", registry.MarkDead: "dead"}[m.State])
@@ -92,6 +96,21 @@ func (w *world) Publish(_ context.Context, m stream.Message, done func(error)) {
 func (w *world) Record(_ context.Context, e *schemasv1.Event, done func(error)) {
 	w.note("event %s %s", e.GetId(), strings.TrimSpace(e.GetDisposition()+" "+e.GetReason()))
 	go done(nil)
+}
+
+func (w *world) hold(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stale {
+		return errors.New("presence is behind")
+	}
+	return nil
+}
+
+func (w *world) behind(stale bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stale = stale
 }
 
 func (w *world) PlatformPaused(push.Platform) bool { return w.Paused("", "") }
@@ -165,7 +184,7 @@ func run(t *testing.T, w *world, sender push.Sender, senderErr error, play func(
 			Known:   func(_, name string) bool { return name == "c" }, Serves: func(p push.Platform) bool { return p == "fcm" },
 			AnyForeground: func(app string) bool { return app == "family" }, Now: time.Now,
 			Observe: func(*push.Notification, push.Lane, push.Outcome, time.Duration) {},
-			Brake:   Brake{Rejections: 20, Share: 0.5},
+			Brake:   Brake{Rejections: 20, Share: 0.5}, Hold: w.hold,
 		}, Around{Registry: w, Senders: func(string, string) (push.Sender, error) { return sender, senderErr }, Publisher: w, Events: w,
 			Stops: w, Fetch: w, Logger: zap.NewNop()})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -289,6 +308,49 @@ func TestADeviceGetsOneAtATimeInOrderAndOthersDoNotWait(t *testing.T) {
 	}
 	if !strings.HasSuffix(w.happened(), "ack s2") {
 		t.Errorf("steps %s do not end with ack s2", w.happened())
+	}
+}
+
+// A producer whose answer was lost writes a record twice, one right after the other.
+func TestTheSameNotificationTwiceInARowIsSentOnce(t *testing.T) {
+	t.Parallel()
+	w := &world{mark: 100 * time.Millisecond}
+	w.admit = func(registry.AdmitRequest) registry.Admission {
+		if strings.Contains(w.happened(), "mark n1 done") {
+			return registry.Admission{Verdict: registry.Done}
+		}
+		return registry.Admission{Verdict: registry.Go}
+	}
+	sender := push.SenderFunc(func(_ context.Context, batch []*push.Notification, report func(int, push.Outcome)) {
+		for i, n := range batch {
+			w.note("send %s", n.ID)
+			report(i, push.Outcome{Disposition: push.Delivered})
+		}
+	})
+	run(t, w, sender, nil, func(ctx context.Context, d *Deliver) {
+		d.Handle(ctx, []*stream.Record{w.record("n1", "phone"), w.record("n1", "phone")})
+		time.Sleep(time.Second)
+	})
+	got := w.happened()
+	if sent, acked := strings.Count(got, "send n1"), strings.Count(got, "ack n1"); sent != 1 || acked != 2 {
+		t.Errorf("sent %d times, acknowledged %d times: %s", sent, acked, got)
+	}
+}
+
+func TestNothingIsAdmittedWhilePresenceIsBehind(t *testing.T) {
+	t.Parallel()
+	w := &world{stale: true}
+	run(t, w, answers(push.Outcome{Disposition: push.Delivered}), nil, func(ctx context.Context, d *Deliver) {
+		d.Handle(ctx, []*stream.Record{w.record("n1", "phone")})
+		time.Sleep(10 * time.Second)
+		if w.asked > 0 || w.happened() != "" {
+			t.Errorf("the registry was asked %d times, and this happened: %s", w.asked, w.happened())
+		}
+		w.behind(false)
+		time.Sleep(time.Second)
+	})
+	if got, want := w.happened(), "mark n1 done; event n1 delivered; ack n1"; got != want {
+		t.Errorf("once it is not\n got %s\nwant %s", got, want)
 	}
 }
 

@@ -20,6 +20,7 @@ type mark struct {
 	skip  bool // nothing to mark: the event only
 	event *schemasv1.Event
 	rec   *stream.Record // nil: a lease given back, nothing follows
+	it    *item          // whose device waits for the mark; nil: none does
 }
 
 // finish settles an item: first what follows is made durable, then the notification is marked, then the event is
@@ -52,16 +53,16 @@ func (d *Deliver) conclude(ctx context.Context, it *item, o push.Outcome, s step
 		d.log.Warn("notification not sent", zap.String("id", it.n.ID), zap.String("platform", string(d.cfg.Platform)),
 			zap.String("disposition", s.disposition.String()), zap.String("reason", string(s.reason)), zap.String("answer", o.Answer), zap.Error(o.Err))
 	}
-	m := mark{skip: s.unmarked, rec: it.rec, event: outcome.EventOf(it.n, it.meta, s.disposition, s.reason, o.Answer, now)}
+	m := mark{skip: s.unmarked, rec: it.rec, it: it, event: outcome.EventOf(it.n, it.meta, s.disposition, s.reason, o.Answer, now)}
 	m.event.AdmittedMs, m.event.DueMs = millis(it.admitted), millis(s.due)
 	m.Mark = d.markOf(it, s.mark)
 	m.Reason, m.MayShow = s.reason, o.Ambiguous
-	d.release(it)
 	d.marks.promise()
 	follow := func(err error) {
 		defer d.marks.keep()
 		if err != nil {
 			d.left(it.rec, err)
+			d.release(it)
 			return
 		}
 		d.marks.put(m)
@@ -136,7 +137,8 @@ func (d *Deliver) repeat(ctx context.Context, it *item, a registry.Admission) {
 	d.events.Record(ctx, e, d.acknowledge(it.rec))
 }
 
-// settle writes marks, then events, then acknowledges.
+// settle writes marks, then events, then acknowledges. The device's next notification waits for the mark: it may be the
+// same one, written twice where Kafka's answer was lost, and without the mark it would be sent twice.
 func (d *Deliver) settle(ctx context.Context, batch []mark) {
 	marks := make([]registry.Mark, 0, len(batch))
 	for _, m := range batch {
@@ -148,6 +150,9 @@ func (d *Deliver) settle(ctx context.Context, batch []mark) {
 		d.write(ctx, marks)
 	}
 	for _, m := range batch {
+		if m.it != nil {
+			d.release(m.it)
+		}
 		if m.rec != nil {
 			d.events.Record(ctx, m.event, d.acknowledge(m.rec))
 		}

@@ -40,7 +40,7 @@ func (f *fleet) deliver(p push.Platform) error {
 		Brake:  deliver.Brake{Rejections: f.cfg.Brake.Rejections, Share: float64(f.cfg.Brake.Percent) / 100},
 		Serves: func(p push.Platform) bool { return f.drivers[p] != nil },
 		Known:  func(app, name string) bool { return f.knownCredential(app, p, name) }, AnyForeground: f.anyForeground,
-		Observe: f.attempted},
+		Hold: f.presence().check, Observe: f.attempted},
 		deliver.Around{Registry: f.reg, Senders: driver.Sender, Publisher: f.pub, Events: f.recorder, Stops: f.board, Fetch: source, Logger: log})
 	f.board.OnChange(func(c control.Change) {
 		if c.Kind == control.Resumed {

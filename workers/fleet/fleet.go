@@ -57,6 +57,7 @@ type fleet struct {
 	reg      *registry.Registry
 	recorder *outcome.Recorder
 	board    *control.Board
+	fresh    *freshness     // of presence; nil where no role needs it
 	share    share          // of each deliver role, and of all the others together
 	budget   *stream.Budget // of the others
 	metrics  *telemetry.Metrics

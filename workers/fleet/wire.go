@@ -34,8 +34,7 @@ const (
 
 // route adds the role's three sources: messages, the parts of big groups, and recalls.
 func (f *fleet) route() error {
-	presence, memberships := f.freshness(f.topics.Presence()), f.freshness(f.topics.Groups())
-	f.health.Add("presence", presence.check)
+	presence, memberships := f.presence(), f.freshness(f.topics.Groups())
 	r := route.New(route.Config{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, Apps: Policies(f.cfg), Platforms: f.served(),
 		Retry: f.policy, MaxAge: f.cfg.Kafka.MaxAge, Now: time.Now, Hold: presence.check, HoldGroups: memberships.check},
 		f.reg, f.cluster, f.pub, f.recorder, f.log.Named("route"))
@@ -48,6 +47,15 @@ func (f *fleet) route() error {
 			Start: map[string]stream.Start{f.topics.Messages(): start}}), r.Handle),
 		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "fanout", Lanes: lane(f.topics.Fanout()), BatchRecords: fanoutBatch}), r.HandleFanout),
 		f.source(RoleRoute, f.bounded(stream.SourceConfig{Group: "recall", Lanes: lane(f.topics.Receipts())}), r.HandleReceipts))
+}
+
+// presence watches the events of presence, once for all roles of the process that judge by it.
+func (f *fleet) presence() *freshness {
+	if f.fresh == nil {
+		f.fresh = f.freshness(f.topics.Presence())
+		f.health.Add("presence", f.fresh.check)
+	}
+	return f.fresh
 }
 
 // freshness watches what devices has not applied yet of a topic.
