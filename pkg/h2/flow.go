@@ -11,9 +11,10 @@ const (
 	initialWindow = 65535
 	// maxWindow is the largest there is; RFC 9113, section 6.9.1.
 	maxWindow = 1<<31 - 1
-	// connRoom is what the server may send on a connection before it is given more, in bytes of DATA. A quarter of it is
-	// given back at a time.
+	// connRoom is what the server may send on a connection before it is given more, and claim is when it is, in bytes of
+	// DATA.
 	connRoom = 4 << 20
+	claim    = 16 << 10
 	// paddingRoom is added to a stream's room, since padding counts too. Half of it is given back at a time.
 	paddingRoom = 64 << 10
 	// maxBuffered bounds the bytes of all responses of a connection that are not whole yet.
@@ -43,6 +44,7 @@ func (c *Conn) takeLocked(s *stream, budget int) (data []byte, end bool) {
 	data, s.unsent = s.unsent[:n], s.unsent[n:]
 	c.window -= n
 	s.window -= n
+	s.begun = s.begun || n > 0
 	if len(s.unsent) == 0 {
 		s.endTaken = s.complete
 		if !s.complete && n > 0 {
@@ -97,7 +99,7 @@ func (c *Conn) receivedLocked(n int64) error {
 
 // giveBackLocked lets the server send as much again as it has sent, where that is worth a frame.
 func (c *Conn) giveBackLocked() {
-	if c.unclaimed < connRoom/4 {
+	if c.unclaimed < claim {
 		return
 	}
 	c.queueLocked(control{kind: giveRoom, room: uint32(c.unclaimed)})

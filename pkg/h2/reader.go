@@ -9,12 +9,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// readBuffer is how much is read at a time, in bytes: what a TLS record holds.
-const readBuffer = 16 << 10
-
 // read runs until the connection ends.
 func (c *Conn) read() {
-	framer := http2.NewFramer(nil, bufio.NewReaderSize((*input)(c), readBuffer))
+	framer := http2.NewFramer(nil, bufio.NewReaderSize((*input)(c), maxRecord))
 	framer.SetReuseFrames()
 	framer.SetMaxReadFrameSize(maxFrame)
 	block := newBlock(&c.make.settings)
@@ -191,7 +188,11 @@ func (c *Conn) takeResetLocked(id uint32, code http2.ErrCode) error {
 		return err
 	}
 	cause := http2.StreamError{StreamID: id, Code: code, Cause: errFromServer}
-	c.finishLocked(s, &Error{Cause: cause, NotProcessed: code == http2.ErrCodeRefusedStream || !s.whole()})
+	if code == http2.ErrCodeRefusedStream {
+		c.finishLocked(s, &Error{Cause: cause, NotProcessed: true})
+	} else {
+		c.finishLocked(s, s.fails(cause))
+	}
 	return nil
 }
 

@@ -20,7 +20,8 @@ type stream struct {
 	id       uint32 // 0 until the stream is open
 	ended    bool
 	err      error // why it ended; nil = the response is whole
-	endTaken bool  // the writer took the request's last byte
+	begun    bool  // the writer took some of the request's body
+	endTaken bool  // the writer took the request's end
 	encoded  atomic.Bool
 	unsent   []byte // of the body, what the writer may take
 	complete bool   // unsent is the body's rest
@@ -56,11 +57,11 @@ type response struct {
 	padding       int64 // received, for which no room was given back
 }
 
-// whole says whether the server may have got all of the request, or enough of it to act.
-func (s *stream) whole() bool { return s.endTaken || s.id != 0 && s.upload != nil }
-
-// fails is the error of a stream that got no answer.
-func (s *stream) fails(cause error) error { return &Error{Cause: cause, NotProcessed: !s.whole()} }
+// fails is the error of a stream that got no answer. The server may have processed a request that is whole, or whose body
+// has begun: before, there is nothing to act on.
+func (s *stream) fails(cause error) error {
+	return &Error{Cause: cause, NotProcessed: !s.endTaken && !s.begun}
+}
 
 // sendable says whether the writer could take something, as far as the stream is concerned.
 func (s *stream) sendable() bool {

@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 	"net"
+	"os"
 	"runtime"
 	"time"
 
@@ -13,6 +14,8 @@ const (
 	// maxTurnBytes and maxTurnStreams bound what the writer encodes before it writes: bytes of bodies, and new streams.
 	maxTurnBytes   = 64 << 10
 	maxTurnStreams = 256
+	// maxRecord is what a TLS record takes, in bytes.
+	maxRecord = 16 << 10
 )
 
 var errRequestTooLarge = errors.New("the request's header is larger than the server takes")
@@ -131,19 +134,22 @@ func (c *Conn) takePendingLocked(t *turn, budget int) {
 	}
 }
 
-// flush writes what is encoded.
+// flush writes what is encoded, a TLS record's worth at a time: a network that is slow but takes some is not given up.
 func (c *Conn) flush(e *encoder) error {
-	if len(e.out) == 0 {
-		return nil
+	defer e.reset()
+	for rest := e.out; len(rest) > 0; {
+		c.mu.Lock()
+		if c.err == nil { // else it has a deadline already
+			_ = c.nc.SetWriteDeadline(time.Now().Add(c.make.settings.WriteTimeout))
+		}
+		c.mu.Unlock()
+		n, err := c.nc.Write(rest[:min(len(rest), maxRecord)])
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			return err
+		}
+		rest = rest[n:]
 	}
-	c.mu.Lock()
-	if c.err == nil { // else it has a deadline already
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.make.settings.WriteTimeout))
-	}
-	c.mu.Unlock()
-	_, err := c.nc.Write(e.out)
-	e.reset()
-	return err
+	return nil
 }
 
 // sayLast tells the server that and why the connection ends, where it can still be told.
