@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func (p *program) deadShow() *cobra.Command {
 			if err != nil {
 				return command.Usagef("%w", err)
 			}
-			cluster, letters, err := p.deadLetters()
+			cluster, letters, _, err := p.deadLetters()
 			if err != nil {
 				return err
 			}
@@ -32,7 +33,11 @@ func (p *program) deadShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.fields(letters.Detail(letter, reveal))
+			detail := letters.Detail(letter, reveal)
+			if detail.Marks, err = letters.Marks(cmd.Context(), letter); err != nil {
+				return err
+			}
+			return p.fields(detail)
 		},
 	}
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "show the message's text too")
@@ -63,6 +68,10 @@ func (p *program) fields(d operate.Detail) error {
 	field("answer", d.Answer)
 	field("attempts", number(d.Attempts))
 	field("redriven", number(d.Redriven))
+	field("discarded", yes(d.Discarded))
+	for _, m := range d.Marks {
+		field(string(m.Action)+" at", strings.TrimSpace(fmt.Sprintf("%s by %s %s", m.Time.Format(time.RFC3339), printable(m.By), m.Note)))
+	}
 	field("origin", d.Origin)
 	field("id", d.ID)
 	field("purpose", d.Purpose)

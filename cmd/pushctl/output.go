@@ -13,7 +13,11 @@ import (
 type table struct {
 	json *json.Encoder
 	tabs *tabwriter.Writer
+	rows int
 }
+
+// blockRows is how many rows are aligned together: a table holds no more of them.
+const blockRows = 1000
 
 func (p *program) table(columns ...string) *table {
 	if p.output == "json" {
@@ -39,8 +43,13 @@ func (t *table) row(v any, cells ...any) error {
 	for i, cell := range cells {
 		texts[i] = printable(fmt.Sprint(cell))
 	}
-	_, err := fmt.Fprintln(t.tabs, strings.Join(texts, "\t"))
-	return err
+	if _, err := fmt.Fprintln(t.tabs, strings.Join(texts, "\t")); err != nil {
+		return err
+	}
+	if t.rows++; t.rows%blockRows == 0 {
+		return t.tabs.Flush()
+	}
+	return nil
 }
 
 func (t *table) end() error {

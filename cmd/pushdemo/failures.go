@@ -150,7 +150,7 @@ func (s *story) letter(ctx context.Context, sc *scene, filter operate.Filter) (o
 // sendBack redrives a letter, as pushctl dead redrive does.
 func (s *story) sendBack(ctx context.Context, letter operate.Letter) error {
 	return s.publishing(ctx, func(pub *stream.Publisher) error {
-		redrive := s.letters.NewRedrive(pub, 0)
+		redrive := s.letters.NewRedrive(pub, "pushdemo", 0)
 		if err := redrive.Add(ctx, letter); err != nil {
 			return err
 		}

@@ -1,7 +1,8 @@
 // Package control is what the parts of a fleet tell each other to do. An operator's stops and deliver's word that a
 // credential can send again flow in as records of the compacted control topic; every process follows all of it, and
 // what is paused now, and every change, flow out. It promises that a stop is durable, survives restarts, and reaches
-// every process within a few seconds; and that a process sends nothing before it knows what is stopped.
+// every process within a few seconds; and that a process sends nothing before it knows what is stopped. The same topic keeps
+// what operators did to dead letters, which tells no process anything.
 package control
 
 import (
@@ -147,6 +148,9 @@ func (b *Board) Read(ctx context.Context) error {
 	var changes []Change
 	err = b.reader.Scan(ctx, b.topic, ranges, func(r *stream.Record) bool {
 		b.next[r.Partition] = r.Offset + 1
+		if _, ok := auditID(r.Key); ok {
+			return true
+		}
 		change, err := apply(pauses, r)
 		if err != nil {
 			b.log.Error("unreadable record of the control topic", zap.Int32("partition", r.Partition), zap.Int64("offset", r.Offset), zap.Error(err))

@@ -45,7 +45,11 @@ func (t *topic) Partitions(context.Context, string) (int, error) {
 func (t *topic) Scan(_ context.Context, _ string, ranges []stream.Range, fn func(*stream.Record) bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, r := range t.records[ranges[0].From:] {
+	from := int64(0)
+	if ranges != nil {
+		from = ranges[0].From
+	}
+	for _, r := range t.records[from:] {
 		fn(r)
 	}
 	return nil
@@ -81,6 +85,9 @@ func TestWhatIsPaused(t *testing.T) {
 		"a word that a credential can send stops nothing": {func(t *topic) {
 			t.write(ReadyMessage(stream.Topics{}, "apns", "demo", "ios", time.Now()), nil)
 			t.write(ReadyMessage(stream.Topics{}, "service", "demo", "", time.Now()), nil)
+		}, ""},
+		"what an operator did to dead letters stops nothing": {func(t *topic) {
+			t.write(AuditMessage(stream.Topics{}, Audit{ID: "1", By: "ops@console"}), nil)
 		}, ""},
 		"a record that nobody can read": {func(t *topic) {
 			t.write(stream.Message{Key: []byte("x|y|z"), Value: []byte("{")}, nil)

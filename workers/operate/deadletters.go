@@ -1,13 +1,13 @@
-// Package operate is what an operator does to a fleet's topics: look for dead letters, send them back, and see how far
-// every group has read. Dead topics flow in; letters, and on redrive the records that they once were, flow out. It
-// promises that a scan ends at the log's end as of its start, that a letter leaves its topic by retention alone, and that
-// a letter sent back is marked in its own topic, so that it is not sent back twice unless that is asked for. No token
-// leaves it, only a hash; a message's text leaves it only where it is asked for.
+// Package operate is what an operator does to a fleet's topics: look for dead letters and count them, send them back or
+// discard them, and see how far every group has read. Dead topics flow in; letters, and on redrive the records that they
+// once were, flow out. It promises that a scan ends at the log's end as of its start and holds no more than a byte for each
+// letter that was dealt with; that a letter leaves its topic by retention alone; and that a letter that was dealt with is
+// marked in its own topic, so that nobody sends it back twice unless that is asked for. No token leaves it, only a hash; a
+// message's text leaves it only where it is asked for.
 package operate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,29 +57,20 @@ type Letter struct {
 	Lane     push.Lane     `json:"lane,omitempty"`
 	ID       string        `json:"id,omitempty"` // of the notification
 	App      string        `json:"app,omitempty"`
-	User     string        `json:"user,omitempty"`
+	User     string        `json:"user,omitempty"` // whose device it was for; of a dead chat message, its sender
 	Device   string        `json:"device,omitempty"`
 	MsgKey   string        `json:"msg_key,omitempty"`
-	Origin   string        `json:"origin,omitempty"`   // topic/partition/offset of the record that died
-	Redriven int           `json:"redriven,omitempty"` // how often this letter was sent back
+	Origin   string        `json:"origin,omitempty"` // topic/partition/offset of the record that died
+
+	Credential string `json:"credential,omitempty"`
+	Redriven   int    `json:"redriven,omitempty"`  // how often this letter was sent back
+	Discarded  bool   `json:"discarded,omitempty"` // and not sent back since
 
 	record       *stream.Record
+	marks        *marks // of its topic
 	meta         stream.Meta
 	notification *push.Notification // nil for a record of im.*, and where it could not be read
-}
-
-// Filter chooses letters. Empty fields choose all.
-type Filter struct {
-	Topic    string // a dead topic's whole name
-	Platform push.Platform
-	App      string
-	Reason   push.Reason
-	Redriven bool // those too that were sent back already
-}
-
-func (f Filter) matches(l *Letter) bool {
-	return (f.Platform == "" || f.Platform == l.Platform) && (f.App == "" || f.App == l.App) &&
-		(f.Reason == "" || f.Reason == l.Reason) && (f.Redriven || l.Redriven == 0)
+	named        []string           // of a dead chat message: the recipients that it names
 }
 
 // ErrNoLetter says that no dead letter stands at a position, or not any more.
@@ -168,42 +159,39 @@ func (d *DeadLetters) Get(ctx context.Context, at Position) (Letter, error) {
 
 // scan reads the ranges twice: a mark stands behind the letter that it marks, so the marks come first.
 func (d *DeadLetters) scan(ctx context.Context, t deadTopic, ranges []stream.Range, fn func(Letter) bool) error {
-	redriven := make(map[Position]int)
-	err := d.log.Scan(ctx, t.name, ranges, func(r *stream.Record) bool {
-		if at, ok := marked(r); ok {
-			redriven[at]++
-		}
-		return true
-	})
-	if err != nil {
+	known := newMarks(d.log, t.name)
+	if err := known.read(ctx, ranges); err != nil {
 		return err
 	}
 	return d.log.Scan(ctx, t.name, ranges, func(r *stream.Record) bool {
-		if _, ok := marked(r); ok {
+		if _, _, ok := parseMark(r); ok {
 			return true
 		}
 		l := t.letter(r)
-		l.Redriven = redriven[l.Position]
+		l.marks = known
+		marked := known.of(l.Position)
+		l.Redriven, l.Discarded = marked.redriven(), marked.discarded()
 		return fn(l)
 	})
 }
 
-// letter reads a record of the dead topic as far as it can be read.
-func (t deadTopic) letter(r *stream.Record) Letter {
-	l := Letter{Position: Position{r.Topic, r.Partition, r.Offset}, Time: r.Time, Platform: t.platform, record: r}
-	if t.platform == "" {
-		l.meta, _ = stream.ParseMeta(r.Headers)
-		var ids struct{ App, User, Device string }
-		if json.Unmarshal(r.Value, &ids) == nil {
-			l.App, l.User, l.Device = ids.App, ids.User, ids.Device
+// Marks returns what was done to a letter, in order.
+func (d *DeadLetters) Marks(ctx context.Context, l Letter) ([]Mark, error) {
+	var found []Mark
+	behind := []stream.Range{{Partition: l.Partition, From: l.Offset + 1, To: -1}}
+	err := d.log.Scan(ctx, l.Topic, behind, func(r *stream.Record) bool {
+		if mark, offset, ok := parseMark(r); ok && offset == l.Offset {
+			found = append(found, mark)
 		}
-	} else {
-		l.notification, l.meta, _ = stream.DecodeWork(r)
-		if n := l.notification; n != nil {
-			l.App, l.User, l.Device, l.MsgKey = n.App, n.User, n.Device, n.MsgKey
-		}
-		l.Lane, l.ID, l.Attempts = l.meta.Lane, l.meta.ID, l.meta.Attempt
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the marks of %s: %w", l.Position, err)
 	}
-	l.Reason, l.Answer, l.Origin = l.meta.Reason, l.meta.Answer, l.meta.Origin
-	return l
+	return found, nil
+}
+
+// topicOf is the dead topic that a letter stands in.
+func (d *DeadLetters) topicOf(l Letter) deadTopic {
+	return d.topics[slices.IndexFunc(d.topics, func(t deadTopic) bool { return t.name == l.Topic })]
 }

@@ -59,19 +59,31 @@ func TestFiltersChooseLetters(t *testing.T) {
 		dead(notification("apns", "one"), exhausted),
 		dead(other, stream.Meta{Reason: push.ReasonTooLarge}),
 		dead(notification("fcm", "two"), stream.Meta{Reason: push.ReasonTooLarge}),
-		deadInput(topics.Messages(), `{"App":"demo"}`),
+		deadInput(topics.Messages(), `{"App":"demo","From_Account":"alice","To_Account":["carol","dave"],"MsgSeq":1,"MsgRandom":2,"MsgTimeStamp":3,"MsgBody":[]}`),
+		deadInput(topics.Receipts(), `{"App":"shop","User":"erin","Device":"hers","MsgKey":"c2c:alice:9_9_9"}`),
 	)
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	for name, c := range map[string]struct {
 		filter Filter
 		want   []string // devices; "" for the message
 	}{
-		"nothing":  {Filter{}, []string{"", "one", "other", "two"}},
-		"platform": {Filter{Platform: "fcm"}, []string{"two"}},
-		"app":      {Filter{App: "shop"}, []string{"other"}},
-		"reason":   {Filter{Reason: push.ReasonTooLarge}, []string{"other", "two"}},
-		"topic":    {Filter{Topic: topics.InputDead(topics.Messages())}, []string{""}},
-		"several":  {Filter{Platform: "apns", App: "demo"}, []string{"one"}},
-		"none":     {Filter{App: "nobody"}, nil},
+		"nothing":                       {Filter{}, []string{"", "hers", "one", "other", "two"}},
+		"platform":                      {Filter{Platform: "fcm"}, []string{"two"}},
+		"app":                           {Filter{App: "shop"}, []string{"hers", "other"}},
+		"credential":                    {Filter{Credential: "demo-fcm"}, []string{"two"}},
+		"user":                          {Filter{User: "erin"}, []string{"hers"}},
+		"a message's recipient":         {Filter{User: "dave"}, []string{""}},
+		"a message's sender":            {Filter{User: "alice"}, []string{""}},
+		"message key": {Filter{MsgKey: "c2c:alice:1_2_3"}, []string{"", "one", "other", "two"}},
+		"message key of a receipt":      {Filter{MsgKey: "c2c:alice:9_9_9"}, []string{"hers"}},
+		"since":                         {Filter{Since: past, App: "shop"}, []string{"hers", "other"}},
+		"since later":                   {Filter{Since: future}, nil},
+		"until":                         {Filter{Until: future, App: "shop"}, []string{"hers", "other"}},
+		"until earlier":                 {Filter{Until: past}, nil},
+		"reason":                        {Filter{Reason: push.ReasonTooLarge}, []string{"other", "two"}},
+		"topic":                         {Filter{Topic: topics.InputDead(topics.Messages())}, []string{""}},
+		"several":                       {Filter{Platform: "apns", App: "demo"}, []string{"one"}},
+		"none":                          {Filter{App: "nobody"}, nil},
 	} {
 		var got []string
 		for _, l := range b.letters(c.filter) {

@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -24,12 +25,12 @@ var topics = stream.Topics{Prefix: "p."}
 // bench is a fleet's Kafka with empty topics.
 type bench struct {
 	*DeadLetters
-	t       *testing.T
+	t       testing.TB
 	cluster *stream.Cluster
 	pub     *stream.Publisher
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	broker, err := embedded.Start(embedded.Config{})
 	if err != nil {
@@ -51,7 +52,7 @@ func newBench(t *testing.T) *bench {
 // write publishes records and waits until they are durable.
 func (b *bench) write(messages ...stream.Message) {
 	b.t.Helper()
-	if err := publish(b.t.Context(), b.pub, messages); err != nil {
+	if err := errors.Join(publish(b.t.Context(), b.pub, messages)...); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -85,7 +86,7 @@ func (b *bench) records(topic string) []*stream.Record {
 // redrive sends back what f chooses.
 func (b *bench) redrive(f Filter) int {
 	b.t.Helper()
-	r := b.NewRedrive(b.pub, 0)
+	r := b.NewRedrive(b.pub, "ops@console", 0)
 	for _, l := range b.letters(f) {
 		if err := r.Add(b.t.Context(), l); err != nil {
 			b.t.Fatal(err)
@@ -94,7 +95,7 @@ func (b *bench) redrive(f Filter) int {
 	if err := r.Flush(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}
-	return r.Sent()
+	return r.Done()
 }
 
 func notification(p push.Platform, device string) *push.Notification {

@@ -52,7 +52,8 @@ func TestRedriveSendsInputBackAsItWas(t *testing.T) {
 	if len(messages) != 1 || string(messages[0].Value) != "as \xff produced" || string(messages[0].Key) != "k" {
 		t.Fatalf("im.messages holds %d records", len(messages))
 	}
-	if diff := cmp.Diff([]stream.Header{kept}, messages[0].Headers); diff != "" {
+	want := []stream.Header{kept, {Key: "pf-origin", Value: []byte("p.im.messages/1/7")}, {Key: "pf-first-seen", Value: []byte("1790000000000")}}
+	if diff := cmp.Diff(want, messages[0].Headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 	if devices, presence := b.records(topics.Devices()), b.records(topics.Presence()); len(devices) != 1 || len(presence) != 1 {
@@ -67,7 +68,7 @@ func TestALetterIsSentBackOnceUnlessAskedAgain(t *testing.T) {
 		b.write(dead(notification("apns", fmt.Sprintf("d%d", i)), exhausted))
 	}
 	first := b.letters(Filter{})[2] // not the first of its partition: a position alone would not do
-	r := b.NewRedrive(b.pub, 0)
+	r := b.NewRedrive(b.pub, "ops@console", 0)
 	if err := errors.Join(r.Add(t.Context(), first), r.Flush(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -155,10 +156,10 @@ func TestOnlyWhatIsDurableIsMarked(t *testing.T) {
 	r := b.NewRedrive(publisherFunc(func(_ context.Context, m stream.Message, done func(error)) {
 		published = append(published, m.Topic)
 		done(stream.ErrClosed)
-	}), 0)
+	}), "ops@console", 0)
 	err := errors.Join(r.Add(t.Context(), b.letters(Filter{})[0]), r.Flush(t.Context()))
-	if !errors.Is(err, stream.ErrClosed) || r.Sent() != 0 {
-		t.Errorf("%d sent, %v", r.Sent(), err)
+	if !errors.Is(err, stream.ErrClosed) || r.Done() != 0 {
+		t.Errorf("%d sent, %v", r.Done(), err)
 	}
 	if want := []string{topics.Work("apns", push.LaneUrgent)}; !slices.Equal(published, want) {
 		t.Errorf("published to %q, want %q and no mark", published, want)
@@ -170,7 +171,7 @@ func TestRedriveIsSentInBoundedBatches(t *testing.T) {
 	b := newBench(t)
 	b.write(dead(notification("apns", "d"), exhausted))
 	l := b.letters(Filter{})[0]
-	r := b.NewRedrive(publisherFunc(func(_ context.Context, _ stream.Message, done func(error)) { done(nil) }), 0)
+	r := b.NewRedrive(publisherFunc(func(_ context.Context, _ stream.Message, done func(error)) { done(nil) }), "ops@console", 0)
 	for range 2*batchLetters + 1 {
 		if err := r.Add(t.Context(), l); err != nil {
 			t.Fatal(err)
@@ -179,8 +180,8 @@ func TestRedriveIsSentInBoundedBatches(t *testing.T) {
 			t.Fatalf("%d letters wait", len(r.batch))
 		}
 	}
-	if err := r.Flush(t.Context()); err != nil || r.Sent() != 2*batchLetters+1 {
-		t.Errorf("%d sent, %v", r.Sent(), err)
+	if err := r.Flush(t.Context()); err != nil || r.Done() != 2*batchLetters+1 {
+		t.Errorf("%d sent, %v", r.Done(), err)
 	}
 }
 
@@ -189,7 +190,7 @@ func TestRedriveKeepsItsRate(t *testing.T) {
 	b := newBench(t)
 	b.write(dead(notification("apns", "d"), exhausted))
 	l := b.letters(Filter{})[0]
-	r := b.NewRedrive(b.pub, 0.001)
+	r := b.NewRedrive(b.pub, "ops@console", 0.001)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := r.Add(ctx, l); err != nil {

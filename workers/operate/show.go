@@ -14,14 +14,14 @@ type Detail struct {
 	Letter
 	Bytes     int               `json:"bytes"` // of the value
 	Headers   map[string]string `json:"headers,omitempty"`
+	Marks     []Mark            `json:"marks,omitempty"` // what was done to it; left to the caller
 	FirstSeen *time.Time        `json:"first_seen,omitempty"`
 
-	Purpose    string     `json:"purpose,omitempty"`
-	Credential string     `json:"credential,omitempty"`
-	Version    int64      `json:"version,omitempty"` // of the device binding
-	TokenHash  string     `json:"token_hash,omitempty"`
-	Received   *time.Time `json:"received,omitempty"` // the chat record's time
-	Expires    *time.Time `json:"expires,omitempty"`
+	Purpose   string     `json:"purpose,omitempty"`
+	Version   int64      `json:"version,omitempty"` // of the device binding
+	TokenHash string     `json:"token_hash,omitempty"`
+	Received  *time.Time `json:"received,omitempty"` // the chat record's time
+	Expires   *time.Time `json:"expires,omitempty"`
 
 	Text    *Text  `json:"text,omitempty"`    // of a notification, where it was asked for
 	Message string `json:"message,omitempty"` // an im.messages record as produced, where it was asked for
@@ -52,29 +52,20 @@ func (d *DeadLetters) Detail(l Letter, reveal bool) Detail {
 		}
 	}
 	if n := l.notification; n != nil {
-		detail.Purpose, detail.Credential, detail.Version = n.Purpose, n.Credential, n.Version
+		detail.Purpose, detail.Version = n.Purpose, n.Version
 		detail.TokenHash = registry.TokenHash(n.Token)
 		detail.Received, detail.Expires = set(n.Received), set(n.Expires)
 		if reveal {
 			detail.Text = &Text{n.Title, n.Subtitle, n.Body, n.Ext}
 		}
 	}
-	if reveal && d.isMessage(l) {
+	if t := d.topicOf(l); reveal && t.origin != "" && t.origin == t.names.Messages() {
 		detail.Message = string(l.record.Value)
 		if !utf8.ValidString(detail.Message) {
 			detail.Message = "base16:" + hex.EncodeToString(l.record.Value)
 		}
 	}
 	return detail
-}
-
-func (d *DeadLetters) isMessage(l Letter) bool {
-	for _, t := range d.topics {
-		if t.name == l.Topic {
-			return t.origin == t.names.Messages()
-		}
-	}
-	return false
 }
 
 func set(t time.Time) *time.Time {
