@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -257,23 +258,17 @@ func TestAPeerThatStopsReadingIsGivenUp(t *testing.T) {
 
 func TestAPeerThatReadsSlowlyIsKept(t *testing.T) {
 	play(t, func(t *testing.T, s subject) {
-		c, p := connectRoom(t, s, options{ping: time.Hour, pong: time.Hour, write: 9 * time.Second}, 1000)
+		c, p := connectRoom(t, s, options{ping: time.Hour, pong: time.Hour, write: 9 * time.Second}, 20_000)
 		p.greet(window(1 << 20))
 		p.must(p.WriteWindowUpdate(0, 1<<20))
 		p.settle()
-		k := post(t, c, "/slow", strings.Repeat("x", 20_000))
-		drained := make(chan struct{})
-		go func() { // 20 times as long as a write may wait for a byte to be taken
-			defer close(drained)
-			for range 20 {
-				time.Sleep(8 * time.Second)
-				if _, err := p.in.Peek(1); err != nil {
-					return
-				}
-				_, _ = p.in.Discard(1000)
+		k := post(t, c, "/slow", strings.Repeat("x", 400_000))
+		for range 10 { // longer than a write may stand still, and never that long without a byte
+			time.Sleep(8 * time.Second)
+			if _, err := io.CopyN(io.Discard, p.in, 40_000); err != nil {
+				break
 			}
-		}()
-		<-drained
+		}
 		if k.over() {
 			t.Errorf("the caller ended: %v", k.err)
 		}

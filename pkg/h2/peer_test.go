@@ -25,6 +25,7 @@ type peer struct {
 	largest uint32 // frame that the peer takes
 	rude    bool   // acknowledges no settings and no pings
 	stays   bool   // gives no window back
+	silent  bool   // reads no more
 
 	settings map[http2.SettingID]uint32 // the client's
 	window   int64                      // what the client takes on the connection, of DATA
@@ -134,7 +135,7 @@ func (p *peer) settle() {
 	p.t.Helper()
 	for {
 		synctest.Wait()
-		if p.closed || p.in.Buffered() == 0 && !p.conn.ready() {
+		if p.closed || p.silent || p.in.Buffered() == 0 && !p.conn.ready() {
 			return
 		}
 		p.take()

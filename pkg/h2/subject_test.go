@@ -3,6 +3,7 @@ package h2_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/h2"
 )
 
 // client is one connection's client, as the pools of pkg/apns use it.
@@ -55,7 +58,7 @@ func (s subject) knownShort(t *testing.T, other subject, why string) {
 }
 
 // subjects run the same suite: what net/http does shows that the suite asks for HTTP/2 and not for our ways.
-var subjects = []subject{std}
+var subjects = []subject{std, own}
 
 // takesNone fails the test where a connection still takes requests.
 func (s subject) takesNone(t *testing.T, c client) {
@@ -71,6 +74,16 @@ func play(t *testing.T, test func(t *testing.T, s subject)) {
 	each(t, func(t *testing.T, s subject) {
 		synctest.Test(t, func(t *testing.T) { test(t, s) })
 	})
+}
+
+// inTurn is play for tests that measure the process's memory: nothing else runs meanwhile.
+func inTurn(t *testing.T, test func(t *testing.T, s subject)) {
+	t.Helper()
+	for _, s := range subjects {
+		t.Run(s.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, s) })
+		})
+	}
 }
 
 // each runs a test on every subject.
@@ -111,4 +124,17 @@ var std = subject{
 			return strings.Contains(err.Error(), text)
 		})
 	},
+}
+
+// own is this package's client.
+var own = subject{
+	name: "h2",
+	conn: func(_ *testing.T, conn net.Conn, o options) client {
+		return h2.NewConn(conn, h2.Settings{
+			PingAfter: o.ping, PingTimeout: o.pong, WriteTimeout: o.write,
+			Indexed: []string{"x-often"},
+		})
+	},
+	unprocessed: func(err error) bool { return errors.Is(err, h2.ErrNotProcessed) },
+	tells:       true,
 }
