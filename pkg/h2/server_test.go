@@ -1,0 +1,199 @@
+package h2
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// server is what a pool under test connects to, in a synctest bubble. Its fields may be changed between requests.
+type server struct {
+	t        *testing.T
+	settings []http2.Setting
+	// answer is called for each whole request, with its connection's number, from 0; nil = 200.
+	answer func(c *served, stream uint32)
+	// refuse is why no connection can be set up; nil = one can.
+	refuse error
+
+	mu    sync.Mutex
+	conns []*served
+	dials int
+}
+
+// served is one connection of it.
+type served struct {
+	*http2.Framer
+	server *server
+	number int
+	conn   net.Conn
+
+	mu       sync.Mutex // of writing
+	requests int
+	most     int // streams at once
+	open     map[uint32]struct{}
+	ended    bool
+}
+
+func (s *server) dial(context.Context) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dials++
+	if s.refuse != nil {
+		return nil, s.refuse
+	}
+	ours, theirs := net.Pipe()
+	c := &served{Framer: http2.NewFramer(theirs, theirs), server: s, number: len(s.conns), conn: theirs, open: make(map[uint32]struct{})}
+	s.conns = append(s.conns, c)
+	go c.serve()
+	return ours, nil
+}
+
+func (c *served) serve() {
+	defer c.conn.Close()
+	defer c.locked(func() { c.ended = true })
+	if _, err := io.ReadFull(c.conn, make([]byte, len(http2.ClientPreface))); err != nil {
+		return
+	}
+	c.locked(func() { _ = c.WriteSettings(c.server.settings...) })
+	for {
+		frame, err := c.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch frame := frame.(type) {
+		case *http2.PingFrame:
+			if !frame.IsAck() {
+				c.locked(func() { _ = c.WritePing(true, frame.Data) })
+			}
+		case *http2.HeadersFrame:
+			c.begin(frame.StreamID, frame.StreamEnded())
+		case *http2.DataFrame:
+			if frame.StreamEnded() {
+				c.whole(frame.StreamID)
+			}
+		case *http2.RSTStreamFrame:
+			c.locked(func() { delete(c.open, frame.StreamID) })
+		}
+	}
+}
+
+func (c *served) locked(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+func (c *served) begin(stream uint32, ended bool) {
+	c.locked(func() {
+		c.requests++
+		c.open[stream] = struct{}{}
+		c.most = max(c.most, len(c.open))
+	})
+	if ended {
+		c.whole(stream)
+	}
+}
+
+func (c *served) whole(stream uint32) {
+	if c.server.answer == nil {
+		c.ok(stream)
+		return
+	}
+	c.server.answer(c, stream)
+}
+
+// ok answers 200, without a body.
+func (c *served) ok(stream uint32) {
+	c.locked(func() {
+		delete(c.open, stream)
+		_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+	})
+}
+
+// later answers 200 after a while.
+func later(after time.Duration) func(*served, uint32) {
+	return func(c *served, stream uint32) { time.AfterFunc(after, func() { c.ok(stream) }) }
+}
+
+// never leaves requests without an answer.
+func never(*served, uint32) {}
+
+// seen are the requests by connection.
+func (s *server) seen() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := []int{}
+	for _, c := range s.conns {
+		c.locked(func() { seen = append(seen, c.requests) })
+	}
+	return seen
+}
+
+// limit is the setting of the streams at a time.
+func limit(n uint32) http2.Setting {
+	return http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: n}
+}
+
+// bubble runs a test with a pool of the server's connections.
+func bubble(t *testing.T, limits Limits, settings Settings, test func(t *testing.T, s *server, p *Pool)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{t: t}
+		p := NewPool(s.dial, limits, settings)
+		test(t, s, p)
+		p.Close()
+		synctest.Wait()
+	})
+}
+
+// post is a request with a small body.
+func post(t *testing.T, ctx context.Context) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://server.test/path", bytes.NewReader([]byte("content")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// send makes n requests at once. The function that it returns waits for them, and returns their errors.
+func send(t *testing.T, p *Pool, ctx context.Context, n int) (wait func() []error) {
+	t.Helper()
+	var callers sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		callers.Go(func() {
+			response, err := p.RoundTrip(post(t, ctx))
+			if errs[i] = err; err == nil {
+				response.Body.Close()
+			}
+		})
+	}
+	return func() []error {
+		callers.Wait()
+		return errs
+	}
+}
+
+// fine fails the test unless all went well.
+func fine(t *testing.T, errs []error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatalf("of %d requests: %v", len(errs), err)
+	}
+}
+
+// hang is a dial that only ends with its context.
+func hang(ctx context.Context) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
