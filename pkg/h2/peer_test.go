@@ -337,8 +337,9 @@ func start(c http.RoundTripper, r *http.Request) *call {
 		}
 		defer k.response.Body.Close()
 		var body []byte
-		body, k.err = io.ReadAll(k.response.Body)
-		k.body = string(body)
+		if body, k.err = io.ReadAll(k.response.Body); k.err == nil {
+			k.body = string(body)
+		}
 	}()
 	return k
 }
