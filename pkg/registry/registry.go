@@ -79,8 +79,18 @@ type Registry struct {
 // Open returns a registry on the Redis of cfg. It connects when the first call needs it, so an absent Redis shows as
 // that call's error. Nothing is retried inside: callers back off.
 func Open(cfg Config, opts Options) (*Registry, error) {
+	client, err := Connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return newRegistry(client, len(cfg.Addrs) > 1, opts), nil
+}
+
+// Connect returns a client of the Redis of cfg, as a registry uses it: bounded in connections and in time, without
+// retries. It connects when the first call needs it.
+func Connect(cfg Config) (redis.UniversalClient, error) {
 	if len(cfg.Addrs) == 0 {
-		return nil, errors.New("registry: no Redis address")
+		return nil, errors.New("no Redis address")
 	}
 	universal := &redis.UniversalOptions{
 		Addrs:                 cfg.Addrs,
@@ -103,7 +113,7 @@ func Open(cfg Config, opts Options) (*Registry, error) {
 	if cfg.TLS {
 		universal.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return newRegistry(redis.NewUniversalClient(universal), len(cfg.Addrs) > 1, opts), nil
+	return redis.NewUniversalClient(universal), nil
 }
 
 // poolSize bounds the connections to one Redis node: route, deliver and devices each keep a few batches on their way,

@@ -234,14 +234,14 @@ func TestScriptsTouchOnlyDeclaredKeys(t *testing.T) {
 	t.Parallel()
 	call := regexp.MustCompile(`redis\.call\('[A-Z]+', *([^,)]+)`)
 	declared := regexp.MustCompile(`^KEYS\[[1-7]\]$`) // or key, which a function got from its caller
-	for _, s := range newScripts().all() {
-		calls := call.FindAllStringSubmatch(s.source, -1)
-		if len(calls) != strings.Count(s.source, "redis.call") {
-			t.Errorf("%s: %d of %d calls are readable", s.name, len(calls), strings.Count(s.source, "redis.call"))
+	for _, source := range newScripts().source {
+		calls := call.FindAllStringSubmatch(source, -1)
+		if len(calls) != strings.Count(source, "redis.call") {
+			t.Errorf("%d of %d calls are readable in %.80q", len(calls), strings.Count(source, "redis.call"), source)
 		}
 		for _, c := range calls {
 			if !declared.MatchString(c[1]) && c[1] != "key" { // make_room's parameter
-				t.Errorf("%s: %s", s.name, c[0])
+				t.Errorf("%s in %.80q", c[0], source)
 			}
 		}
 	}

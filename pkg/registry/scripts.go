@@ -5,7 +5,6 @@ import (
 	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1
 	"embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -15,12 +14,8 @@ import (
 //go:embed scripts/*.lua
 var scriptFiles embed.FS
 
-// script is one Lua script as Redis knows it.
-type script struct {
-	name   string
-	source string
-	sha    string
-}
+// script is one Lua script, by the name that Redis gives it.
+type script struct{ sha string }
 
 // scripts are all scripts of the registry.
 type scripts struct {
@@ -29,6 +24,8 @@ type scripts struct {
 	member, split, members, size                                            *script
 	read, sync, acknowledge, shown, uncount                                 *script
 	settingsApply, settingsShow, settingsZone                               *script
+
+	source map[string]string // by SHA-1
 }
 
 func newScripts() *scripts {
@@ -36,12 +33,17 @@ func newScripts() *scripts {
 	device, messages, settings := mustRead("device"), mustRead("messages"), mustRead("settings")
 	badge, claim, mark := mustRead("badge"), mustRead("claim"), mustRead("mark")
 	rules := settings + mustRead("rules")
+	sources := make(map[string]string)
 	load := func(name, prelude string) *script {
 		source := prelude + mustRead(name)
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
-		return &script{name: name, source: source, sha: hex.EncodeToString(sum[:])}
+		sha := hex.EncodeToString(sum[:])
+		sources[sha] = source
+		return &script{sha: sha}
 	}
 	return &scripts{
+		source: sources,
+
 		decide:   load("decide", device+badge+claim+rules),
 		admit:    load("admit", device+badge+mark+rules),
 		settle:   load("settle", mark),
@@ -81,32 +83,6 @@ func mustRead(name string) string {
 	return string(b)
 }
 
-func (s *scripts) all() []*script {
-	return []*script{
-		s.decide, s.admit, s.settle, s.apply, s.own, s.strip, s.restore, s.show, s.lock, s.complete,
-		s.register, s.recall,
-		s.member, s.split, s.members, s.size,
-		s.settingsApply, s.settingsShow, s.settingsZone,
-		s.read, s.sync, s.acknowledge, s.shown, s.uncount,
-	}
-}
-
-// load makes the scripts known to every master.
-func (s *scripts) load(ctx context.Context, client redis.UniversalClient) error {
-	one := func(ctx context.Context, node redis.Cmdable) error {
-		for _, script := range s.all() {
-			if err := node.ScriptLoad(ctx, script.source).Err(); err != nil {
-				return fmt.Errorf("registry: load the script %s: %w", script.name, err)
-			}
-		}
-		return nil
-	}
-	if cluster, ok := client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return one(ctx, node) })
-	}
-	return one(ctx, client)
-}
-
 // call is one script with its keys and arguments; its answer is always one string.
 func (s *script) call(ctx context.Context, keys []string, args ...any) *redis.StringCmd {
 	all := make([]any, 0, 3+len(keys)+len(args))
@@ -117,14 +93,20 @@ func (s *script) call(ctx context.Context, keys []string, args ...any) *redis.St
 	return redis.NewStringCmd(ctx, append(all, args...)...)
 }
 
+// whole is a call again, with the script's source in place of its name.
+func (s *scripts) whole(ctx context.Context, call *redis.StringCmd) *redis.StringCmd {
+	args := slices.Clone(call.Args())
+	args[0], args[1] = "eval", s.source[args[1].(string)]
+	return redis.NewStringCmd(ctx, args...)
+}
+
 // pipelineCalls bounds the calls on their way in one pipeline, and so the memory of its replies.
 const pipelineCalls = 512
 
-// run sends the calls in pipelines, in order, and returns their answers. A master that does not know the scripts (new,
-// restarted, failed over) gets them, and the affected calls are repeated: a pipeline has no fall-back of its own.
+// run sends the calls in pipelines, in order, and returns their answers.
 func (r *Registry) run(ctx context.Context, what string, calls []*redis.StringCmd) ([]string, error) {
 	for chunk := range slices.Chunk(calls, pipelineCalls) {
-		if err := r.pipeline(ctx, chunk, scriptLoads); err != nil {
+		if err := r.pipeline(ctx, chunk); err != nil {
 			return nil, fmt.Errorf("registry: %s: %w", what, err)
 		}
 	}
@@ -140,26 +122,19 @@ func (r *Registry) run(ctx context.Context, what string, calls []*redis.StringCm
 // answerEmpty is what a script says that found no epoch marker.
 const answerEmpty = "E"
 
-// scriptLoads bounds how often the scripts are loaded for one pipeline: for a new master, and once more where it failed
-// over meanwhile.
-const scriptLoads = 2
-
-func (r *Registry) pipeline(ctx context.Context, calls []*redis.StringCmd, loads int) error {
+// pipeline sends calls. A server that does not know the scripts (new, restarted, failed over) gets those calls once more
+// with the whole script, which makes it known: a pipeline has no fall-back of its own. Whoever loaded the scripts first and
+// then called them might speak to two servers, behind an address that has just moved to another.
+func (r *Registry) pipeline(ctx context.Context, calls []*redis.StringCmd) error {
 	unknown, err := r.send(ctx, calls)
 	if err != nil || len(unknown) == 0 {
 		return err
 	}
-	if loads == 0 {
-		return errors.New("a Redis master does not keep its scripts")
-	}
-	if err := r.scripts.load(ctx, r.client); err != nil {
-		return err
-	}
 	again := make([]*redis.StringCmd, len(unknown))
 	for i, at := range unknown {
-		again[i] = redis.NewStringCmd(ctx, calls[at].Args()...)
+		again[i] = r.scripts.whole(ctx, calls[at])
 	}
-	err = r.pipeline(ctx, again, loads-1)
+	_, err = r.send(ctx, again)
 	for i, at := range unknown {
 		calls[at] = again[i]
 	}
@@ -183,6 +158,9 @@ func (r *Registry) send(ctx context.Context, calls []*redis.StringCmd) (unknown 
 		case redis.HasErrorPrefix(err, "NOSCRIPT"):
 			unknown = append(unknown, i)
 		default:
+			if cluster, ok := r.client.(*redis.ClusterClient); ok {
+				cluster.ReloadState(ctx) // by itself it asks who is master once a minute
+			}
 			return nil, err
 		}
 	}

@@ -39,27 +39,28 @@ func StartCluster(ctx context.Context, masters, replicas int, args ...string) (*
 		c.Close()
 		return nil, fmt.Errorf("redistest: the nodes form no cluster: %w: %s", err, out)
 	}
-	if err := c.await(ctx, replicas > 0); err != nil {
+	if err := c.await(ctx, masters*replicas); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// await waits until every node says that the cluster is whole.
-func (c *Cluster) await(ctx context.Context, replicated bool) error {
+// await waits until every node says that the cluster is whole, knows all replicas, and has its replicas or master.
+func (c *Cluster) await(ctx context.Context, replicas int) error {
 	for _, s := range c.Servers {
 		for {
-			info, err := s.Do(ctx, "cluster", "info")
-			replication, also := s.Do(ctx, "info", "replication")
-			linked := !replicated || strings.Contains(replication, "master_link_status:up") || strings.Contains(replication, "state=online")
-			if err == nil && also == nil && linked && strings.Contains(info, "cluster_state:ok") {
+			info, err1 := s.Do(ctx, "cluster", "info")
+			nodes, err2 := s.Do(ctx, "cluster", "nodes")
+			replication, err3 := s.Do(ctx, "info", "replication")
+			linked := replicas == 0 || strings.Contains(replication, "master_link_status:up") || strings.Contains(replication, "state=online")
+			if linked && strings.Contains(info, "cluster_state:ok") && strings.Count(nodes, "slave ") == replicas {
 				break
 			}
 			select {
 			case <-time.After(20 * time.Millisecond):
 			case <-ctx.Done():
-				return errors.Join(errors.New("redistest: the cluster does not become whole"), ctx.Err(), err, also)
+				return errors.Join(errors.New("redistest: the cluster does not become whole"), ctx.Err(), err1, err2, err3)
 			}
 		}
 	}
@@ -80,14 +81,4 @@ func (c *Cluster) Close() {
 	for _, s := range c.Servers {
 		s.Close()
 	}
-}
-
-// Do runs one command on the server and returns what redis-cli prints; an error that the server answers is one.
-func (s *Server) Do(ctx context.Context, args ...string) (string, error) {
-	all := append([]string{"-e", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port)}, args...)
-	out, err := exec.CommandContext(ctx, "redis-cli", all...).CombinedOutput() //nolint:gosec // a test names its command
-	if err != nil {
-		return "", fmt.Errorf("redistest: %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
-	}
-	return strings.TrimSpace(string(out)), nil
 }

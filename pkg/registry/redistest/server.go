@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -96,6 +97,16 @@ func (s *Server) Close() {
 		s.Kill()
 		_ = os.RemoveAll(s.dir) // what is left is in the system's folder for such things
 	})
+}
+
+// Do runs one command on the server and returns what redis-cli prints; an error that the server answers is one.
+func (s *Server) Do(ctx context.Context, args ...string) (string, error) {
+	all := append([]string{"-e", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port)}, args...)
+	out, err := exec.CommandContext(ctx, "redis-cli", all...).CombinedOutput() //nolint:gosec // a test names its command
+	if err != nil {
+		return "", fmt.Errorf("redistest: %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 func (s *Server) signal(signal syscall.Signal) error {
