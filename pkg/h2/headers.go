@@ -2,6 +2,7 @@ package h2
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,8 @@ var errHeaderTooLarge = errors.New("the response's header is too large")
 type block struct {
 	decoder *hpack.Decoder
 	names   names
-	max     int // bytes of it
+	max     int      // bytes of it
+	bare    []string // statuses of which nothing else is wanted
 
 	stream uint32
 	end    bool // the stream ends with it
@@ -31,12 +33,15 @@ type block struct {
 	empty  int  // frames without any
 	size   int  // decoded, as HTTP/2 counts it
 	status string
-	fields []hpack.HeaderField
+	fields fields
 	fault  error // of the list; the decoder goes on, because later lists build on its table
 }
 
 func newBlock(settings *Settings) *block {
 	b := &block{names: make(names), max: settings.MaxHeader}
+	for _, status := range settings.Bare {
+		b.bare = append(b.bare, strconv.Itoa(status))
+	}
 	b.decoder = hpack.NewDecoder(ownTable, b.add)
 	b.decoder.SetMaxStringLength(settings.MaxHeader)
 	return b
@@ -60,7 +65,9 @@ func (b *block) add(f hpack.HeaderField) {
 		if f.Name != ":status" || b.status != "" || len(b.fields) > 0 || len(f.Value) != 3 {
 			b.fault = errors.New("the response's pseudo fields are wrong")
 		}
-		b.status = f.Value
+		if b.status = f.Value; slices.Contains(b.bare, b.status) {
+			b.decoder.SetEmitEnabled(false) // it goes on without making strings
+		}
 	case !validName(f.Name) || !httpguts.ValidHeaderFieldValue(f.Value):
 		b.fault = errors.New("a field of the response's header is not valid")
 	default:
@@ -128,7 +135,7 @@ func (c *Conn) takeHeaderLocked(s *stream, b *block) error {
 		}
 	}
 	s.status = int(status)
-	s.header = append(s.header, b.fields...)
+	s.header = c.make.list(b.fields)
 	if !c.answered {
 		c.answered, c.freed = true, true
 		c.wakeLocked()

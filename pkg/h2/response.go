@@ -4,9 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
-
-	"golang.org/x/net/http2/hpack"
 )
 
 // smallContent is what is set aside for a response's body whose length is declared; a longer one grows as it comes.
@@ -66,14 +65,14 @@ func (s *stream) answer(r *http.Request) (*http.Response, error) {
 	a := &answer{Response: http.Response{
 		Status: statusText(s.status), StatusCode: s.status,
 		Proto: "HTTP/2.0", ProtoMajor: 2,
-		Header:        header(s.header),
+		Header:        header(*s.header),
 		Trailer:       header(s.trailer),
 		Body:          http.NoBody,
 		ContentLength: s.length(),
 		Request:       r,
 		TLS:           s.conn.tls,
 	}}
-	if a.Header == nil {
+	if a.Header == nil && !slices.Contains(s.conn.make.settings.Bare, s.status) {
 		a.Header = make(http.Header)
 	}
 	if len(s.content) > 0 || s.err != nil {
@@ -83,8 +82,9 @@ func (s *stream) answer(r *http.Request) (*http.Response, error) {
 		}
 		a.Body = &a.body
 	}
+	s.conn.make.copied(s.header)
 	if s.err == nil {
-		s.conn.make.recycle(s)
+		s.conn.make.answered(s)
 	}
 	return &a.Response, nil
 }
@@ -108,7 +108,7 @@ func statusText(status int) string {
 }
 
 // header is a list of fields as net/http has it; nil where there is none.
-func header(fields []hpack.HeaderField) http.Header {
+func header(fields fields) http.Header {
 	if len(fields) == 0 {
 		return nil
 	}

@@ -20,6 +20,10 @@ type Settings struct {
 	// MaxHeader bounds a response's header list, in bytes as HTTP/2 counts them; default 64 KiB.
 	MaxHeader int
 
+	// Bare are the statuses whose header fields nobody reads: their responses come without any, and with a nil Header. Most
+	// of what a response costs in memory is its fields.
+	Bare []int
+
 	// PingAfter is how long the server may be silent before it is pinged; default 15 s.
 	PingAfter time.Duration
 	// PingTimeout is how long a ping may go unanswered before the connection counts as lost; default 15 s.
