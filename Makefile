@@ -65,7 +65,7 @@ specs: ## check that the AsyncAPI document is valid (needs node and npm)
 fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
 	@grep -rEo --include='*_test.go' '^func Fuzz\w+' cmd pkg schemas workers | sed 's/:func / /' | while read -r file name; do \
 		echo "$$name in $${file%/*}"; \
-		$(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$${file%/*}"; \
+		$(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1s "./$${file%/*}"; \
 	done
 
 .PHONY: bench

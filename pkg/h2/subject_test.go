@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -31,11 +30,6 @@ type options struct {
 	pong  time.Duration // for its answer
 	write time.Duration // for the peer to take what is written
 
-	tls   *tls.Config // of a transport
-	proxy *url.URL
-	conns int           // most connections
-	idle  time.Duration // after which a connection closes
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // subject is an HTTP/2 client that the suite runs on.
@@ -43,6 +37,8 @@ type subject struct {
 	name string
 	// conn makes a client of a connection that is set up.
 	conn func(t *testing.T, conn net.Conn, o options) client
+	// transport makes a client that dials, and ends with the test.
+	transport func(t *testing.T, config *tls.Config) http.RoundTripper
 	// unprocessed says whether the error promises that the server has not processed the request.
 	unprocessed func(error) bool
 	// tells is set where an ended connection's errors have golang.org/x/net/http2's types, and its Err is set.
@@ -118,6 +114,11 @@ var std = subject{
 		}
 		return c
 	},
+	transport: func(t *testing.T, config *tls.Config) http.RoundTripper {
+		transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
+		t.Cleanup(transport.CloseIdleConnections)
+		return transport
+	},
 	unprocessed: func(err error) bool {
 		// net/http keeps the types of these to itself.
 		return err != nil && slices.ContainsFunc([]string{"graceful shutdown GOAWAY", "REFUSED_STREAM", "conn not usable"}, func(text string) bool {
@@ -134,6 +135,11 @@ var own = subject{
 			PingAfter: o.ping, PingTimeout: o.pong, WriteTimeout: o.write,
 			Indexed: []string{"x-often"},
 		})
+	},
+	transport: func(t *testing.T, config *tls.Config) http.RoundTripper {
+		transport := h2.NewTransport(&h2.Dialer{TLS: config}, h2.Limits{}, h2.Settings{FirstStreams: 1})
+		t.Cleanup(transport.Close)
+		return transport
 	},
 	unprocessed: func(err error) bool { return errors.Is(err, h2.ErrNotProcessed) },
 	tells:       true,
