@@ -21,7 +21,7 @@ import (
 )
 
 // transports are the settings of the sender that are measured.
-var transports = []string{"std"}
+var transports = []string{transportH2, transportStd}
 
 // BenchmarkSend compares the sender with apns2 as it comes and with h2load, a client in C that does no more than HTTP/2,
 // on a simulator that is a process of its own: cpu-µs/op is the client's alone.
@@ -38,9 +38,9 @@ func BenchmarkSend(b *testing.B) {
 		for _, transport := range transports {
 			b.Run(name+transport, func(b *testing.B) {
 				s := startSimulator(b, load.latency).sender(b, transport, load.inFlight, defaultConnections)
-				sendAll(b, s, load.inFlight)
+				sendAll(b, s, load.inFlight, load.inFlight)
 				defer cost(b)()
-				sendAll(b, s, b.N)
+				sendAll(b, s, load.inFlight, b.N)
 			})
 		}
 		if load.latency == 0 {
@@ -82,9 +82,9 @@ func BenchmarkOneConnection(b *testing.B) {
 	for _, transport := range transports {
 		b.Run(transport, func(b *testing.B) {
 			s := startSimulator(b, 50*time.Millisecond).sender(b, transport, 1000, 1)
-			sendAll(b, s, 1000)
+			sendAll(b, s, 1000, 1000)
 			defer cost(b)()
-			sendAll(b, s, b.N)
+			sendAll(b, s, 1000, b.N)
 		})
 	}
 }
@@ -98,11 +98,11 @@ func BenchmarkInFlight(b *testing.B) {
 			s := p.sender(b, transport, maxConcurrency, maxConcurrency/1000)
 			s.pool.timing.grow = 0
 			for s.pool.open() < s.pool.limit { // each carries one push until its first answer
-				sendAll(b, s, 5000)
+				sendAll(b, s, 5000, 5000)
 			}
 			p.slow(b, 5*time.Second)
 			for b.Loop() {
-				sendAll(b, s, maxConcurrency)
+				sendAll(b, s, maxConcurrency, maxConcurrency)
 			}
 			s.pool.mu.Lock()
 			b.ReportMetric(float64(s.pool.busiest), "in-flight")
@@ -150,14 +150,14 @@ func peakResident(b *testing.B) float64 {
 	return kilobytes / 1024
 }
 
-// sendAll sends n notifications in batches, as deliver does.
-func sendAll(b *testing.B, s *sender, n int) {
+// sendAll sends n notifications in batches, as deliver does, so many at a time and some more that wait.
+func sendAll(b *testing.B, s *sender, inFlight, n int) {
 	b.Helper()
 	const size = 100
 	batch := numbered(size)
 	var callers sync.WaitGroup
 	var next atomic.Int64
-	for range cap(s.slots)/size + 1 {
+	for range inFlight/size + 1 {
 		callers.Go(func() {
 			for {
 				end := next.Add(size)

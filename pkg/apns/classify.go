@@ -12,6 +12,7 @@ import (
 	"github.com/sideshow/apns2"
 	"golang.org/x/net/http2"
 
+	"github.com/pushfleet/pushfleet/pkg/h2"
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
@@ -105,6 +106,10 @@ func (a answer) unprocessed() bool {
 	var stream http2.StreamError
 	if errors.As(a.err, &stream) { // net/http's own type fills it
 		return stream.Code == http2.ErrCodeRefusedStream
+	}
+	var end http2.GoAwayError
+	if errors.As(a.err, &end) {
+		return errors.Is(a.err, h2.ErrNotProcessed)
 	}
 	// net/http keeps this error to itself. Should its text change, the outcome is ambiguous, which is safe.
 	return a.err != nil && strings.Contains(a.err.Error(), "graceful shutdown GOAWAY")

@@ -18,7 +18,7 @@ import (
 type platformConfig struct {
 	Endpoint    string `koanf:"endpoint"`    // "" = Apple's host of the credential's environment
 	CAFile      string `koanf:"ca_file"`     // "" = the system's roots
-	Transport   string `koanf:"transport"`   // std
+	Transport   string `koanf:"transport"`   // h2 | std
 	Connections int    `koanf:"connections"` // most of one credential
 	Concurrency int    `koanf:"concurrency"` // most pushes of one credential in flight
 }
@@ -41,7 +41,7 @@ type appConfig struct{}
 var bundleID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
 
 func decodePlatform(block push.Block) (platformConfig, error) {
-	cfg := platformConfig{Transport: "std", Connections: defaultConnections, Concurrency: defaultConcurrency}
+	cfg := platformConfig{Transport: transportStd, Connections: defaultConnections, Concurrency: defaultConcurrency}
 	if err := block.Decode(&cfg); err != nil {
 		return cfg, err
 	}
@@ -54,12 +54,8 @@ func decodePlatform(block push.Block) (platformConfig, error) {
 			cfg.Endpoint = "https://" + u.Host
 		}
 	}
-	switch cfg.Transport {
-	case "std":
-	case "h2":
-		wrong.add("transport", "h2 is not built yet, want std")
-	default:
-		wrong.add("transport", "want std")
+	if cfg.Transport != transportH2 && cfg.Transport != transportStd {
+		wrong.add("transport", "want h2 or std")
 	}
 	if cfg.Connections < 1 || cfg.Connections > maxConnections {
 		wrong.add("connections", fmt.Sprintf("want 1 to %d", maxConnections))

@@ -6,9 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 )
 
@@ -36,8 +34,6 @@ type dialer struct {
 	host   string // base address
 	tls    tls.Config
 	timing timing
-
-	refused atomic.Bool // the certificate, on a connection that was set up
 }
 
 // newDialer takes a base address that was checked before. It shows certificate, where there is one.
@@ -48,7 +44,7 @@ func newDialer(host string, roots *x509.CertPool, certificate *tls.Certificate, 
 		MinVersion:       tls.VersionTLS12,
 		NextProtos:       []string{"h2"},
 		VerifyConnection: wantHTTP2,
-		// A wire joins what is ready into one write. Small records are for readers that wait for a page's first bytes.
+		// What is ready is joined into one write. Small records are for readers that wait for a page's first bytes.
 		DynamicRecordSizingDisabled: true,
 	}}
 	if certificate != nil {
@@ -81,8 +77,8 @@ func wantHTTP2(state tls.ConnectionState) error {
 }
 
 // dial ends with ctx, whatever it waits for.
-func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, network, address)
+func (d *dialer) dial(ctx context.Context) (*tls.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", d.address())
 	if err != nil {
 		return nil, err
 	}
@@ -91,30 +87,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		_ = raw.Close() // the first error says more
 		return nil, err
 	}
-	return newWire(secure, d.timing.pong, func(err error) {
-		if refusesCertificate(err) {
-			d.refused.Store(true)
-		}
-	}), nil
-}
-
-// transport makes client connections of net/http. It takes them for HTTP/2 without encryption, because that happens
-// below, in the dialer: on a connection of another type than crypto/tls's own net/http would speak HTTP/1.
-func (d *dialer) transport() *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Transport{
-		DialContext:        d.dial,
-		Protocols:          protocols,
-		DisableCompression: true,
-		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: d.timing.ping,
-			PingTimeout:     d.timing.pong,
-			// Apple asks to leave path and authorization out of HPACK's table, and ids after the first. net/http cannot
-			// tell fields apart, so nothing goes into it: about a sixth of the client's CPU went into entries used once.
-			MaxEncoderHeaderTableSize: 1,
-		},
-	}
+	return secure, nil
 }
 
 // refusesCertificate knows a TLS alert by which the server says that it does not take the certificate. With TLS 1.3 it

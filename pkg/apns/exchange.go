@@ -10,6 +10,10 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/sideshow/apns2"
+
+	"github.com/pushfleet/pushfleet/pkg/h2"
 )
 
 // errSign says that no provider token could be made.
@@ -17,16 +21,28 @@ var errSign = errors.New("apns: no provider token")
 
 // exchange is what travels around apns2 with one request: headers and payload on its way out; connection, provider
 // token and answer on the way back. apns2 loses the status where the body is not JSON, never shows Retry-After, and cuts
-// the timestamp to seconds.
+// the timestamp to seconds. It is itself the context of its request, and may be used for one push after another.
 type exchange struct {
-	request request
-	body    *payloadReader
-	conn    *conn
-	bearer  string
-	answer  answer
+	context.Context // the push's
+
+	notification apns2.Notification
+	request      request
+	fields       fields
+	body         *payloadReader
+	conn         *conn
+	bearer       string
+	answer       answer
 }
 
 type exchangeKey struct{}
+
+// Value gives the exchange to the transport below apns2.
+func (x *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return x
+	}
+	return x.Context.Value(key)
+}
 
 // transport is the http.RoundTripper under an apns2 client: it puts headers and payload in place and reads the
 // answer.
@@ -34,9 +50,12 @@ type transport struct {
 	pool   *pool
 	signer authorizer
 	now    func() time.Time
+	// lingers says that a connection may look at a request after its end, as net/http's do: then nothing of an exchange is
+	// used again.
+	lingers bool
 }
 
-// RoundTrip is called by apns2 through http.Client, with an exchange in the request's context. It changes the request,
+// RoundTrip is called by apns2 through http.Client, with an exchange as the request's context. It changes the request,
 // which apns2 makes for this one push and does not look at again.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
@@ -47,64 +66,68 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close() // apns2's placeholder
 	}
 	for range t.pool.limit + 1 {
-		if response := t.exchange(r, x); response != nil {
+		if err := t.prepare(r, x); err != nil {
+			x.answer = answer{err: err}
+			break
+		}
+		response, err := x.conn.client.RoundTrip(r)
+		t.finish(x, response, err)
+		if err == nil {
 			return response, nil
 		}
 		// A connection that takes no request any more was the pool's to find out, and there may be another one.
-		if x.conn == nil || x.answer.sent || ended(x.answer.err) || aboutStream(x.answer.err) {
+		if x.answer.sent || ended(err) || aboutStream(err) {
 			break
 		}
-		r = r.WithContext(r.Context()) // the connection that was lost may still read the one before
+		if t.lingers {
+			r = r.WithContext(x)
+		}
 	}
 	return nil, x.answer.err
 }
 
-// exchange returns nil where no answer came; x has the reason.
-func (t *transport) exchange(r *http.Request, x *exchange) *http.Response {
-	if err := t.prepare(r, x); err != nil {
-		x.answer = answer{err: err}
-		return nil
-	}
-	response, err := x.conn.client.RoundTrip(r)
-	t.finish(x, response, err)
-	return response
-}
-
 // prepare fills in the request, and takes a stream for it.
 func (t *transport) prepare(r *http.Request, x *exchange) (err error) {
-	x.conn, x.body = nil, newPayloadReader(x.request.payload)
+	if t.lingers || x.body == nil {
+		x.fields, x.body = fields{}, new(payloadReader)
+	}
+	x.body.reset(x.request.payload)
+	x.conn = nil
 	if x.bearer, err = t.signer.bearer(); err != nil {
 		return errors.Join(errSign, err)
 	}
-	if x.conn, err = t.pool.acquire(r.Context()); err != nil {
+	if x.conn, err = t.pool.acquire(x); err != nil {
 		return err
 	}
-	r.Header = x.request.header(x.bearer)
+	r.Header = x.fields.of(&x.request, x.bearer)
 	r.Body, r.GetBody, r.ContentLength = x.body, nil, int64(len(x.request.payload))
 	return nil
 }
 
 // finish keeps what came of the request, and gives its stream back.
 func (t *transport) finish(x *exchange, response *http.Response, err error) {
+	// pkg/h2 reads the payload before it has a stream, and knows better; net/http reads it when it writes.
+	sent := x.body.begun() && !errors.Is(err, h2.ErrNotProcessed)
 	if err != nil {
-		x.answer = answer{err: err, sent: x.body.begun()}
+		x.answer = answer{err: err, sent: sent}
 	} else {
-		x.answer = readAnswer(response, t.now())
+		x.answer = readAnswer(response, t.now)
 		response.Body.Close()
 		response.Body = http.NoBody
 	}
-	t.pool.release(x.conn, err, x.body.begun())
+	t.pool.release(x.conn, err, sent)
 }
 
 // maxAnswer bounds what is read of an answer's body: Apple's are below 100 bytes.
 const maxAnswer = 4096
 
-func readAnswer(response *http.Response, now time.Time) answer {
+func readAnswer(response *http.Response, clock func() time.Time) answer {
 	a := answer{status: response.StatusCode, sent: true}
-	a.retryAfter = retryAfter(response.Header, now)
 	if response.StatusCode == http.StatusOK {
 		return a
 	}
+	now := clock()
+	a.retryAfter = retryAfter(response.Header, now)
 	if its, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 		a.ahead = its.Sub(now)
 	}
@@ -172,10 +195,9 @@ const (
 	payloadWithheld // closed before it was begun: it never will be
 )
 
-func newPayloadReader(content []byte) *payloadReader {
-	p := new(payloadReader)
+func (p *payloadReader) reset(content []byte) {
 	p.content.Reset(content)
-	return p
+	p.state.Store(payloadUntouched)
 }
 
 func (p *payloadReader) begun() bool { return p.state.Load() == payloadBegun }

@@ -37,7 +37,7 @@ func benchmarkH2load(b *testing.B, inFlight int) {
 		"--requests=" + strconv.Itoa(b.N), "--clients=" + strconv.Itoa(connections), "--threads=1",
 		"--max-concurrent-streams=" + strconv.Itoa(inFlight/defaultConnections), "--data=" + payload,
 	}
-	for name, values := range r.header(bearer) {
+	for name, values := range new(fields).of(&r, bearer) {
 		for _, value := range values {
 			args = append(args, "--header="+name+": "+value)
 		}

@@ -2,20 +2,22 @@ package apns
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/push/payload"
 )
 
-// buildPayload gives n's payload. Where it is larger than limit, the body is cut; nothing else ever is. false = too
-// large all the same.
-func buildPayload(n *push.Notification, limit int) ([]byte, bool) {
+// appendPayload appends n's payload to an empty slice. Where it is larger than limit, the body is cut; nothing else ever
+// is. false = too large all the same.
+func appendPayload(dst []byte, n *push.Notification, limit int) ([]byte, bool) {
 	body := n.Body
 	if n.Type == push.TypeBackground {
 		body = ""
 	}
 	return payload.Fit(limit, body, func(body string) []byte {
-		return appendPayload(make([]byte, 0, frame+sizeOf(n, body)), n, body)
+		dst = appendMembers(slices.Grow(dst[:0], frame+sizeOf(n, body)), n, body)
+		return dst
 	})
 }
 
@@ -26,9 +28,9 @@ func sizeOf(n *push.Notification, body string) int {
 	return len(body) + len(n.Title) + len(n.Subtitle) + len(n.Ext) + len(n.Image) + len(n.MsgKey) + len(n.Thread) + len(n.Sound)
 }
 
-// appendPayload writes n's payload with the given body. Besides Apple's own keys it has ext, image (a URL) and msg_key
+// appendMembers writes n's payload with the given body. Besides Apple's own keys it has ext, image (a URL) and msg_key
 // at its top level, each only where it is set.
-func appendPayload(dst []byte, n *push.Notification, body string) []byte {
+func appendMembers(dst []byte, n *push.Notification, body string) []byte {
 	dst = append(dst, '{')
 	dst = append(payload.AppendName(dst, "aps"), '{')
 	switch n.Type {

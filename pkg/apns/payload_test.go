@@ -82,7 +82,7 @@ func TestPayload(t *testing.T) {
 		n := notification()
 		n.MsgKey = "k"
 		test.change(n)
-		got, ok := buildPayload(n, maxPayload)
+		got, ok := appendPayload(nil, n, maxPayload)
 		if !ok || string(got) != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, test.want)
 		}
@@ -140,7 +140,7 @@ func FuzzPayload(f *testing.F) {
 		n := notification()
 		n.Body = strings.Repeat(body, max(0, times)%5000)
 		n.Title, n.Ext = title, ext
-		payload, ok := buildPayload(n, maxPayload)
+		payload, ok := appendPayload(nil, n, maxPayload)
 		if !ok {
 			return
 		}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -28,13 +28,12 @@ const (
 // at a time, some time after the one before, so a cold start does not become a stampede. What load asked for once and
 // asks for no more is closed. Safe for concurrent use.
 type pool struct {
-	address   string // host:port
-	transport *http.Transport
-	limit     int // of connections
-	dialer    *dialer
-	timing    timing
-	now       func() time.Time // for replaceEvery; what concerns the network keeps the true time
-	waiting   waiters
+	connect connect
+	limit   int // of connections
+	timing  timing
+	now     func() time.Time // for replaceEvery; what concerns the network keeps the true time
+	waiting waiters
+	refused atomic.Bool // the certificate, on the connection that was set up last
 
 	ctx   context.Context // of dialing; ends with close
 	stop  context.CancelFunc
@@ -56,28 +55,26 @@ type pool struct {
 
 // conn is one connection; its fields are under the pool's lock.
 type conn struct {
-	client   *http.ClientConn
+	client   client
 	inFlight int  // requests, from acquire to release
 	limit    int  // of streams, as far as it was seen; 0 = not yet
 	answered bool // the first answer came
 	retired  bool // takes no requests any more
 }
 
-func newPool(dialer *dialer, limit int, now func() time.Time) *pool {
+func newPool(connect connect, timing timing, limit int, now func() time.Time) *pool {
 	redial := backoff.NewExponentialBackOff()
 	redial.InitialInterval, redial.MaxInterval = firstRedial, lastRedial
 	ctx, stop := context.WithCancel(context.Background())
 	return &pool{
-		address:   dialer.address(),
-		transport: dialer.transport(),
-		limit:     limit,
-		now:       now,
-		dialer:    dialer,
-		timing:    dialer.timing,
-		ctx:       ctx,
-		stop:      stop,
-		alive:     make(map[*conn]struct{}),
-		redial:    redial,
+		connect: connect,
+		limit:   limit,
+		now:     now,
+		timing:  timing,
+		ctx:     ctx,
+		stop:    stop,
+		alive:   make(map[*conn]struct{}),
+		redial:  redial,
 	}
 }
 
@@ -130,7 +127,7 @@ func (p *pool) try() (*conn, error) {
 }
 
 // pickLocked finds the connection that carries least and has a stream. The others are asked only where the one that
-// carries least has none: asking takes net/http's lock.
+// carries least has none: asking takes the connection's lock.
 func (p *pool) pickLocked() *conn {
 	if len(p.conns) == 0 {
 		return nil
@@ -150,9 +147,9 @@ func (p *pool) pickLocked() *conn {
 
 func byLoad(a, b *conn) int { return a.inFlight - b.inFlight }
 
-// free says whether the server's limit leaves a stream. Requests are counted here and not by Reserve: where the limit
-// shrinks below the reservations, net/http waits for a stream to end while the reservations wait for it. What is too
-// many here, because a stream ends a little later than its request or the limit shrank, waits inside net/http.
+// free says whether the server's limit leaves a stream. Requests are counted here and not by net/http's Reserve: where
+// the limit shrinks below the reservations, it waits for a stream to end while the reservations wait for it. What is too
+// many here, because a stream ends a little later than its request or the limit shrank, waits in the connection.
 func (c *conn) free() bool {
 	if !c.answered {
 		return c.inFlight == 0
@@ -184,8 +181,8 @@ func (p *pool) growLocked() error {
 func (p *pool) dial() {
 	ctx, cancel := context.WithTimeout(p.ctx, p.timing.dial)
 	defer cancel()
-	p.dialer.refused.Store(false)
-	client, err := p.transport.NewClientConn(ctx, "http", p.address) // the dialer encrypts
+	p.refused.Store(false)
+	client, err := p.connect(ctx, func() { p.refused.Store(true) })
 	p.mu.Lock()
 	p.dialing = false
 	closed := p.closed
@@ -210,7 +207,7 @@ func (p *pool) dial() {
 // not one of theirs.
 func (p *pool) failedLocked(doing string, err error) {
 	p.dialErr = errors.New(doing + ": " + err.Error())
-	if refusesCertificate(err) || p.dialer.refused.Load() {
+	if refusesCertificate(err) || p.refused.Load() {
 		p.dialErr = fmt.Errorf("%w: %s", errCertificate, p.dialErr.Error())
 	}
 	p.redialAt = time.Now().Add(p.redial.NextBackOff())

@@ -1,7 +1,6 @@
 package apns
 
 import (
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"strconv"
@@ -33,36 +32,42 @@ type request struct {
 	payload    []byte
 }
 
-// render gives the outcome instead where n can never be sent: an id or a collapse id that Apple would refuse, or that
-// is no header value, a type that Apple does not have, and an alert of nothing are [push.ReasonPayloadRejected].
+// render gives what n becomes, or the outcome instead where n can never be sent: an id or a collapse id that Apple would
+// refuse, or that is no header value, a type that Apple does not have, and an alert of nothing are
+// [push.ReasonPayloadRejected].
 func render(n *push.Notification, bundleID string) (request, *push.Outcome) {
+	var r request
+	refused := r.render(n, bundleID)
+	return r, refused
+}
+
+// render is the same in the memory of a request that was.
+func (r *request) render(n *push.Notification, bundleID string) *push.Outcome {
 	d, known := deliveryOf(n.Type)
 	if err := check(n, known); err != nil {
-		return request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonPayloadRejected, Err: err}
+		return &push.Outcome{Disposition: push.Dead, Reason: push.ReasonPayloadRejected, Err: err}
 	}
-	payload, ok := buildPayload(n, d.limit)
+	payload, ok := appendPayload(r.payload[:0], n, d.limit)
 	if !ok {
-		return request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
+		return &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
 	}
-	r := request{
+	*r = request{
 		id: n.ID, topic: bundleID + d.topicSuffix, pushType: d.pushType, priority: d.priority, expiration: n.Expires,
 		payload: payload,
 	}
 	if d.collapses {
 		r.collapseID = n.CollapseID
 	}
-	return r, nil
+	return nil
 }
 
-// each gives the headers that Apple gets, without authorization; names are in lower case, as HTTP/2 has them.
+// each gives the headers that Apple gets, without authorization and expiration; names are in lower case, as HTTP/2 has
+// them.
 func (r *request) each(header func(name, value string)) {
 	header("apns-id", r.id)
 	header("apns-topic", r.topic)
 	header("apns-push-type", string(r.pushType))
 	header("apns-priority", strconv.Itoa(r.priority))
-	if !r.expiration.IsZero() {
-		header("apns-expiration", strconv.FormatInt(r.expiration.Unix(), 10))
-	}
 	if r.collapseID != "" {
 		header("apns-collapse-id", r.collapseID)
 	}
@@ -72,30 +77,60 @@ func (r *request) each(header func(name, value string)) {
 func (r *request) headers() map[string]string {
 	headers := make(map[string]string, maxHeaders)
 	r.each(func(name, value string) { headers[name] = value })
+	if !r.expiration.IsZero() {
+		headers[expirationHeader] = r.expires()
+	}
 	return headers
 }
 
-// maxHeaders are those of each, authorization, and the agent's.
+const expirationHeader = "apns-expiration"
+
+func (r *request) expires() string { return strconv.FormatInt(r.expiration.Unix(), 10) }
+
+// maxHeaders are those of each, expiration, authorization, and the agent's.
 const maxHeaders = 8
 
-// header is what goes out; bearer "" = no provider token. Names in lower case cost net/http no conversion.
-func (r *request) header(bearer string) http.Header {
-	header, values := make(http.Header, maxHeaders), make([]string, 0, maxHeaders)
+// fields are the headers of a request, in memory that is used again.
+type fields struct {
+	header     http.Header
+	values     [maxHeaders]string
+	bearer     string // that authorized was made of
+	authorized string
+	expiration int64 // that expires was made of
+	expires    string
+}
+
+// of is what goes out; bearer "" = no provider token. Names in lower case cost net/http no conversion.
+func (f *fields) of(r *request, bearer string) http.Header {
+	if f.header == nil {
+		f.header = make(http.Header, maxHeaders)
+	}
+	clear(f.header)
+	values := f.values[:0]
 	set := func(name, value string) {
 		values = append(values, value)
-		header[name] = values[len(values)-1:]
+		f.header[name] = values[len(values)-1:]
 	}
 	r.each(set)
-	if bearer != "" {
-		set("authorization", "bearer "+bearer)
+	if !r.expiration.IsZero() {
+		if at := r.expiration.Unix(); f.expires == "" || f.expiration != at { // many messages of one second have the same
+			f.expiration, f.expires = at, r.expires()
+		}
+		set(expirationHeader, f.expires)
 	}
-	header["User-Agent"] = nil // net/http sends one of its own else
-	return header
+	if bearer != "" {
+		if f.bearer != bearer {
+			f.bearer, f.authorized = bearer, "bearer "+bearer
+		}
+		set("authorization", f.authorized)
+	}
+	f.header["User-Agent"] = nil // net/http sends one of its own else
+	return f.header
 }
 
 // placeholder is the payload that apns2 sees. It would run json.Marshal over the true one, which costs time and writes
 // <, > and & as six bytes each; the transport puts payload and headers in place.
-var placeholder = []byte(`{}`)
+var placeholder any = []byte(`{}`)
 
 // checkToken keeps out of a request's path whatever is not a token. Its errors never quote it.
 func checkToken(token string) error {
@@ -105,8 +140,10 @@ func checkToken(token string) error {
 	case len(token) < minTokenLength || len(token) > maxTokenLength || len(token)%2 != 0:
 		return errors.New("device token: want 64 to 200 hexadecimal digits, an even number")
 	}
-	if _, err := hex.DecodeString(token); err != nil {
-		return errors.New("device token: not hexadecimal")
+	for _, c := range []byte(token) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return errors.New("device token: not hexadecimal")
+		}
 	}
 	return nil
 }

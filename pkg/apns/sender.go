@@ -4,149 +4,83 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/sideshow/apns2"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/push/crew"
 )
 
-// idleWorker is how long a worker waits for the next notification before it ends.
-const idleWorker = 10 * time.Second
-
-// sender is [push.Sender] of one credential. Its workers are started as needed and live on, so that their stacks need
-// not grow anew for each notification.
+// sender is [push.Sender] of one credential.
 type sender struct {
 	bundleID string
 	client   *apns2.Client
 	pool     *pool
 	signer   authorizer
-
-	jobs   chan job
-	slots  chan struct{} // one per worker
-	closed chan struct{}
-}
-
-type job struct {
-	ctx     context.Context
-	n       *push.Notification
-	i       int
-	report  func(i int, o push.Outcome)
-	pending *sync.WaitGroup
-}
-
-func (j *job) done(o *push.Outcome) {
-	defer j.pending.Done()
-	j.report(j.i, *o)
+	lingers  bool // see transport
+	crew     *crew.Crew[exchange]
 }
 
 // newSender makes a sender. now is the clock of what it is told by the server; time-outs are by the true one.
 func newSender(dialer *dialer, bundleID string, signer authorizer, cfg platformConfig, now func() time.Time) *sender {
-	pool := newPool(dialer, cfg.Connections, now)
+	pool := newPool(dialer.connect(cfg.Transport), dialer.timing, cfg.Connections, now)
+	lingers := cfg.Transport == transportStd
 	return &sender{
 		bundleID: bundleID,
 		pool:     pool,
 		signer:   signer,
+		lingers:  lingers,
 		client: &apns2.Client{
 			Host: dialer.host,
 			HTTPClient: &http.Client{
-				Transport:     &transport{pool: pool, signer: signer, now: now},
+				Transport:     &transport{pool: pool, signer: signer, now: now, lingers: lingers},
 				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			},
 		},
-		jobs:   make(chan job),
-		slots:  make(chan struct{}, cfg.Concurrency),
-		closed: make(chan struct{}),
+		crew: crew.New[exchange](cfg.Concurrency),
 	}
 }
 
 // Send delivers a batch; see [push.Sender]. A token that is none of Apple's is dropped without a request.
 func (s *sender) Send(ctx context.Context, batch []*push.Notification, report func(i int, o push.Outcome)) {
-	var pending sync.WaitGroup
-	pending.Add(len(batch))
-	for i, n := range batch {
-		j := job{ctx: ctx, n: n, i: i, report: report, pending: &pending}
-		if err := s.hand(j); err != nil {
-			o := classify(answer{err: err})
-			j.done(&o)
+	s.crew.Run(ctx, len(batch), func(i int, x *exchange) {
+		if s.lingers {
+			x = new(exchange)
 		}
-	}
-	pending.Wait()
-}
-
-// hand gives a job to a worker that is idle, or to a new one, or waits for one.
-func (s *sender) hand(j job) error {
-	select {
-	case s.jobs <- j:
-		return nil
-	default:
-	}
-	select {
-	case s.jobs <- j:
-	case s.slots <- struct{}{}:
-		go s.work(j)
-	case <-j.ctx.Done():
-		return j.ctx.Err()
-	case <-s.closed:
-		return errClosed
-	}
-	return nil
-}
-
-func (s *sender) work(j job) {
-	defer func() { <-s.slots }()
-	idle := time.NewTimer(idleWorker)
-	defer idle.Stop()
-	for {
-		j.done(s.push(j.ctx, j.n))
-		idle.Reset(idleWorker)
-		select {
-		case j = <-s.jobs:
-		case <-idle.C:
-			return
-		case <-s.closed:
-			return
+		x.Context = ctx
+		report(i, s.push(x, batch[i]))
+	}, func(i int, err error) {
+		if errors.Is(err, crew.ErrClosed) {
+			err = errClosed
 		}
-	}
+		report(i, classify(answer{err: err}))
+	})
 }
 
-func (s *sender) push(ctx context.Context, n *push.Notification) *push.Outcome {
-	x, refused := s.prepare(n)
-	if refused != nil {
-		return refused
-	}
-	s.exchange(ctx, n.Token, x)
-	if s.again(x) {
-		s.exchange(ctx, n.Token, x)
-	}
-	return x.outcome()
-}
-
-// prepare gives the outcome instead where nothing is to be sent.
-func (s *sender) prepare(n *push.Notification) (*exchange, *push.Outcome) {
+// push sends one notification: once, and a second time only where the server has not processed it.
+func (s *sender) push(x *exchange, n *push.Notification) push.Outcome {
 	if err := checkToken(n.Token); err != nil {
-		return nil, &push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
+		return push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
 	}
-	r, refused := render(n, s.bundleID)
-	if refused != nil {
-		return nil, refused
+	if refused := x.request.render(n, s.bundleID); refused != nil {
+		return *refused
 	}
-	return &exchange{request: r}, nil
+	s.exchange(x, n.Token)
+	if s.again(x) {
+		s.exchange(x, n.Token)
+	}
+	return classify(x.answer)
 }
 
-func (s *sender) exchange(ctx context.Context, token string, x *exchange) {
+func (s *sender) exchange(x *exchange, token string) {
 	x.answer = answer{}
+	x.notification.DeviceToken, x.notification.Payload = token, placeholder
 	// What apns2 answers is known from the exchange, and its error would quote the token.
-	_, err := s.client.PushWithContext(context.WithValue(ctx, exchangeKey{}, x), &apns2.Notification{DeviceToken: token, Payload: placeholder})
+	_, err := s.client.PushWithContext(x, &x.notification)
 	if err != nil && x.answer.status == 0 && x.answer.err == nil {
 		x.answer.err = errors.New("apns2 made no request")
 	}
-}
-
-func (x *exchange) outcome() *push.Outcome {
-	o := classify(x.answer)
-	return &o
 }
 
 // again does what an answer asks for besides its outcome, and says whether the notification may be tried once more at
@@ -172,9 +106,6 @@ func (s *sender) again(x *exchange) bool {
 
 // close cuts the connections and returns when no worker is left.
 func (s *sender) close() {
-	close(s.closed)
 	s.pool.close()
-	for range cap(s.slots) {
-		s.slots <- struct{}{}
-	}
+	s.crew.Close()
 }
