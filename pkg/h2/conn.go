@@ -281,9 +281,9 @@ func (c *Conn) finishLocked(s *stream, err error) {
 	if s.id != 0 {
 		delete(c.streams, s.id)
 		c.buffered -= len(s.content)
-	}
-	if s.upload != nil {
-		close(s.upload.ended)
+		if s.upload != nil {
+			close(s.upload.ended)
+		}
 	}
 	c.load.Add(-1)
 	c.freed = true

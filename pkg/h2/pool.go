@@ -106,6 +106,10 @@ func (p *Pool) Do(r *http.Request) (*http.Response, *Conn, error) {
 		if !p.again(t, s, r) {
 			break
 		}
+		if s.id == 0 {
+			s.renew()
+			continue
+		}
 		next := p.make.again(s, r)
 		if next == nil {
 			break

@@ -14,14 +14,27 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// maxKept bounds what a stream that is used again keeps of its last request, in bytes.
+// request is what goes out. Nobody changes it while the stream is under way.
+type request struct {
+	fields fields // for HPACK's table; pseudo fields first
+	pseudo int    // how many of them are
+	block  []byte // encoded literals: path, then the other fields, and then the body
+	path   int    // where the path ends in block
+	body   int    // where the body begins in block
+	size   uint32 // of the header list
+}
+
+// maxKept bounds what a request that is used again keeps of the one before, in bytes.
 const maxKept = 8 << 10
 
-// maker makes streams of requests.
+// maker makes streams of requests. What it lends out comes back as soon as possible, so that a request that waits for its
+// answer holds little.
 type maker struct {
 	settings Settings
 	indexed  map[string]struct{}
-	used     sync.Pool // of *stream
+	streams  sync.Pool // of *stream
+	requests sync.Pool // of *request, until they are encoded
+	lists    sync.Pool // of *fields, from a response's header to its caller
 }
 
 func newMaker(settings Settings) *maker {
@@ -29,17 +42,19 @@ func newMaker(settings Settings) *maker {
 	for _, name := range settings.Indexed {
 		m.indexed[name] = struct{}{}
 	}
-	m.used.New = func() any { return &stream{done: make(chan struct{}, 1)} }
+	m.streams.New = func() any { return &stream{done: make(chan struct{}, 1)} }
+	m.requests.New = func() any { return new(request) }
+	m.lists.New = func() any { return new(fields) }
 	return m
 }
 
 // stream takes over the request's body, and closes it where the request can't be sent.
 func (m *maker) stream(r *http.Request) (*stream, error) {
-	s := m.used.Get().(*stream)
-	s.declared = -1
+	s := m.streams.Get().(*stream)
+	s.out, s.declared, s.head = m.requests.Get().(*request), -1, r.Method == http.MethodHead
 	err := r.Context().Err()
 	if err == nil {
-		err = m.head(s, r)
+		err = m.header(s.out, r)
 	}
 	if err == nil {
 		err = m.body(s, r)
@@ -50,49 +65,67 @@ func (m *maker) stream(r *http.Request) (*stream, error) {
 	if err != nil {
 		return nil, &Error{Cause: err, NotProcessed: true}
 	}
-	s.unsent, s.complete = s.block[s.body:], s.upload == nil
+	s.unsent, s.complete = s.out.block[s.out.body:], s.upload == nil
 	return s, nil
 }
 
-// recycle takes back a stream whose request went out and whose response is whole.
-func (m *maker) recycle(s *stream) {
-	if s.shared || s.upload != nil || !s.endTaken || !s.encoded.Load() || cap(s.block) > maxKept {
+// again is a stream for the same request once more; nil where its body is gone.
+func (m *maker) again(s *stream, r *http.Request) *stream {
+	other := *r
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case s.upload != nil && !s.upload.begun():
+	case r.GetBody == nil:
+		return nil
+	default:
+		s.close()
+		body, err := r.GetBody()
+		if err != nil {
+			return nil
+		}
+		other.Body = body
+	}
+	next, err := m.stream(&other)
+	if err != nil {
+		return nil
+	}
+	return next
+}
+
+// sent takes back a request that is encoded.
+func (m *maker) sent(r *request) {
+	if cap(r.block) > maxKept {
 		return
 	}
-	clear(s.fields)
-	clear(s.header)
-	fields, block, header, done := s.fields[:0], s.block[:0], s.header[:0], s.done
-	*s = stream{done: done}
-	s.fields, s.block, s.header = fields, block, header
-	m.used.Put(s)
+	clear(r.fields)
+	*r = request{fields: r.fields[:0], block: r.block[:0]}
+	m.requests.Put(r)
 }
 
-// again is a stream for the same request once more; nil where its body is gone. The one before may still be in a writer's
-// hands, so nothing of it is written to.
-func (m *maker) again(s *stream, r *http.Request) *stream {
-	other := m.used.Get().(*stream)
-	other.request, other.declared = s.request, -1
-	other.shared = true
-	if u := s.upload; u != nil {
-		source := u.source
-		if u.begun() {
-			if r.GetBody == nil {
-				return nil
-			}
-			var err error
-			if source, err = r.GetBody(); err != nil {
-				return nil
-			}
-			u.close()
-		}
-		other.upload = newUpload(source, u.length)
+// answered takes back a stream whose response is whole, unless the writer may still hold it.
+func (m *maker) answered(s *stream) {
+	if s.upload != nil || !s.encoded.Load() {
+		return
 	}
-	other.unsent, other.complete = other.block[other.body:], other.upload == nil
-	return other
+	*s = stream{done: s.done}
+	m.streams.Put(s)
 }
 
-// head copies what the request's header list will be: fields for HPACK's table, and encoded literals.
-func (m *maker) head(s *stream, r *http.Request) error {
+// list is a copy of a response's header.
+func (m *maker) list(of fields) *fields {
+	l := m.lists.Get().(*fields)
+	*l = append((*l)[:0], of...)
+	return l
+}
+
+// copied takes back a list.
+func (m *maker) copied(l *fields) {
+	clear(*l)
+	m.lists.Put(l)
+}
+
+// header copies what the request's header list will be: fields for HPACK's table, and encoded literals.
+func (m *maker) header(out *request, r *http.Request) error {
 	if err := check(r); err != nil {
 		return err
 	}
@@ -108,17 +141,16 @@ func (m *maker) head(s *stream, r *http.Request) error {
 	if !strings.HasPrefix(path, "/") && path != "*" {
 		return errors.New("no valid path in the request")
 	}
-	s.head = r.Method == http.MethodHead
 	method := r.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	s.index(":method", method)
-	s.index(":scheme", r.URL.Scheme)
-	s.index(":authority", authority)
-	s.pseudo = len(s.fields)
-	literal(s, ":path", path)
-	s.path = len(s.block)
+	out.index(":method", method)
+	out.index(":scheme", r.URL.Scheme)
+	out.index(":authority", authority)
+	out.pseudo = len(out.fields)
+	out.literal(":path", path)
+	out.path = len(out.block)
 	for name, values := range r.Header {
 		name, skip := wireName(name)
 		if skip {
@@ -132,9 +164,9 @@ func (m *maker) head(s *stream, r *http.Request) error {
 			switch {
 			case name == "te" && value != "trailers": // all that HTTP/2 knows
 			case again:
-				s.index(name, value)
+				out.index(name, value)
 			default:
-				literal(s, name, value)
+				out.literal(name, value)
 			}
 		}
 	}
@@ -162,23 +194,23 @@ func validMethod(method string) bool {
 }
 
 // index adds a field that goes through HPACK's table.
-func (s *stream) index(name, value string) {
+func (r *request) index(name, value string) {
 	f := hpack.HeaderField{Name: name, Value: value}
-	s.fields = append(s.fields, f)
-	s.size += f.Size()
+	r.fields = append(r.fields, f)
+	r.size += f.Size()
 }
 
 // literal adds a field that never enters HPACK's table, on the way neither: RFC 7541, section 6.2.3. It depends on no
 // table, so the caller encodes it and the writer only copies it.
-func literal[value string | []byte](s *stream, name string, v value) {
-	s.block = append(s.block, 0x10)
-	s.block = appendString(s.block, name)
-	s.block = appendString(s.block, v)
-	s.size += uint32(len(name)+len(v)) + 32
+func (r *request) literal(name, value string) {
+	r.block = append(r.block, 0x10)
+	r.block = appendString(r.block, name)
+	r.block = appendString(r.block, value)
+	r.size += uint32(len(name)+len(value)) + 32
 }
 
 // appendString leaves Huffman's code away: it saves a quarter of the bytes, and costs more time than these take.
-func appendString[value string | []byte](b []byte, s value) []byte {
+func appendString(b []byte, s string) []byte {
 	const prefix = 127 // what fits into seven bits; RFC 7541, section 5.1
 	if len(s) < prefix {
 		b = append(b, byte(len(s)))
@@ -203,27 +235,26 @@ func (m *maker) body(s *stream, r *http.Request) error {
 		length = -1 // that is how a request says that it does not know
 	}
 	if length > 0 || length == 0 && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch) {
-		var digits [20]byte
-		literal(s, "content-length", strconv.AppendInt(digits[:0], length, 10))
+		s.out.literal("content-length", strconv.FormatInt(length, 10))
 	}
-	s.body = len(s.block)
+	s.out.body = len(s.out.block)
 	switch {
 	case length == 0:
 		return nil
 	case length > 0 && length <= int64(m.settings.MaxBody):
-		return s.read(r.Body, int(length))
+		return s.out.read(r.Body, int(length))
 	}
 	s.upload = newUpload(r.Body, length)
 	return nil
 }
 
 // read appends a body of n bytes to the block.
-func (s *stream) read(body io.Reader, n int) error {
-	need := len(s.block) + n + 1 // one more tells whether the body ends where it should
-	if cap(s.block) < need {
-		s.block = append(make([]byte, 0, need), s.block...)
+func (r *request) read(body io.Reader, n int) error {
+	need := len(r.block) + n + 1 // one more tells whether the body ends where it should
+	if cap(r.block) < need {
+		r.block = append(make([]byte, 0, need), r.block...)
 	}
-	got, err := io.ReadFull(body, s.block[len(s.block):need])
+	got, err := io.ReadFull(body, r.block[len(r.block):need])
 	switch {
 	case err == nil:
 		return fmt.Errorf("the request's body is longer than the %d bytes of its length", n)
@@ -234,7 +265,7 @@ func (s *stream) read(body io.Reader, n int) error {
 	default:
 		return fmt.Errorf("read the request's body: %w", err)
 	}
-	s.block = s.block[:need-1]
+	r.block = r.block[:need-1]
 	return nil
 }
 

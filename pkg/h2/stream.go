@@ -10,9 +10,11 @@ import (
 // while the stream waits there, and under its connection's lock from then on, until done is sent to; then it is the
 // caller's.
 type stream struct {
-	request
-	conn *Conn
-	done chan struct{} // sent to once, when the stream has ended
+	out    *request      // until the writer has encoded it
+	head   bool          // the request's method is HEAD
+	upload *upload       // where the request's body comes from; nil = it is in out
+	conn   *Conn         // nil as long as the stream waits in a pool
+	done   chan struct{} // sent to once, when the stream has ended
 
 	queue      *queue // that it waits in; nil = none
 	prev, next *stream
@@ -32,30 +34,23 @@ type stream struct {
 	response
 }
 
-// request is what goes out. Nobody changes it while the stream is under way.
-type request struct {
-	fields []hpack.HeaderField // for HPACK's table; pseudo fields first
-	pseudo int                 // how many of them are
-	block  []byte              // encoded literals: path, then the other fields, and then the body
-	path   int                 // where the path ends in block
-	body   int                 // where the body begins in block
-	size   uint32              // of the header list
-	head   bool                // the method is HEAD
-	upload *upload             // where the body comes from; nil = it is in block
-	shared bool                // with another stream
-}
-
 // response is what came in, so far.
 type response struct {
 	status        int // 0 = none that is final
 	informational int
-	header        []hpack.HeaderField
-	trailer       []hpack.HeaderField
+	header        *fields
+	trailer       fields
 	declared      int64 // by content-length; -1 = not
 	content       []byte
 	room          int64 // bytes of DATA that the server may still send
 	padding       int64 // received, for which no room was given back
 }
+
+// fields are those of a header list.
+type fields []hpack.HeaderField
+
+// renew lets a stream be queued again that ended before it was open.
+func (s *stream) renew() { s.conn, s.ended, s.err = nil, false, nil }
 
 // fails is the error of a stream that got no answer. The server may have processed a request that is whole, or whose body
 // has begun: before, there is nothing to act on.

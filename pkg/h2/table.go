@@ -41,7 +41,7 @@ func (t *table) block(r *request) []byte {
 	return t.encoded.Bytes()
 }
 
-func (t *table) write(fields []hpack.HeaderField) {
+func (t *table) write(fields fields) {
 	for _, f := range fields {
 		_ = t.encoder.WriteField(f) // the buffer takes everything
 	}

@@ -37,8 +37,8 @@ type piece struct {
 
 // write runs until the connection ends, and cuts it then.
 func (c *Conn) write() {
-	e := newEncoder()
-	e.preface(&c.make.settings)
+	e := newEncoder(c.make)
+	e.preface()
 	err := c.flush(e) // before there is anything to do: servers wait for it
 	for t := new(turn); err == nil && !t.last; {
 		c.next(t)
@@ -115,7 +115,7 @@ func (c *Conn) takeUploadsLocked(t *turn, budget int) int {
 func (c *Conn) takePendingLocked(t *turn, budget int) {
 	for n := 0; n < maxTurnStreams && c.pending.length > 0 && c.goAway == nil && c.openLocked() < c.limitLocked(); n++ {
 		s := c.pending.pop()
-		if c.headerMax > 0 && int64(s.size) > c.headerMax {
+		if c.headerMax > 0 && int64(s.out.size) > c.headerMax {
 			c.finishLocked(s, s.fails(errRequestTooLarge))
 			continue
 		}
@@ -174,6 +174,7 @@ func (c *Conn) end(err error) {
 
 // encoder turns what the writer takes into bytes.
 type encoder struct {
+	make   *maker
 	out    []byte
 	framer *http2.Framer
 	table  *table
@@ -182,8 +183,8 @@ type encoder struct {
 // maxIdleBuffer bounds what an encoder keeps between two turns, in bytes.
 const maxIdleBuffer = 256 << 10
 
-func newEncoder() *encoder {
-	e := &encoder{table: newTable()}
+func newEncoder(m *maker) *encoder {
+	e := &encoder{make: m, table: newTable()}
 	e.framer = http2.NewFramer((*output)(e), nil)
 	return e
 }
@@ -207,7 +208,8 @@ func (e *encoder) reset() {
 // The framer's errors are those of the output, which has none, and of frames that HTTP/2 does not have, which are not
 // made here.
 
-func (e *encoder) preface(s *Settings) {
+func (e *encoder) preface() {
+	s := &e.make.settings
 	e.out = append(e.out, http2.ClientPreface...)
 	_ = e.framer.WriteSettings(
 		http2.Setting{ID: http2.SettingEnablePush, Val: 0},
@@ -248,22 +250,22 @@ const maxFrame = 16384
 func (e *encoder) piece(p *piece) {
 	if p.open {
 		e.header(p.s, p.end && len(p.data) == 0)
-		if len(p.data) == 0 {
-			p.s.encoded.Store(p.end)
-			return
-		}
 	}
 	data := p.data
-	for first := true; first || len(data) > 0; first = false {
+	for first := !p.open; first || len(data) > 0; first = false {
 		n := min(len(data), maxFrame)
 		_ = e.framer.WriteData(p.s.id, p.end && n == len(data), data[:n])
 		data = data[n:]
 	}
-	p.s.encoded.Store(p.end)
+	if p.end {
+		e.make.sent(p.s.out)
+		p.s.out = nil
+		p.s.encoded.Store(true)
+	}
 }
 
 func (e *encoder) header(s *stream, end bool) {
-	block := e.table.block(&s.request)
+	block := e.table.block(s.out)
 	n := min(len(block), maxFrame)
 	_ = e.framer.WriteHeaders(http2.HeadersFrameParam{
 		StreamID: s.id, BlockFragment: block[:n], EndStream: end, EndHeaders: n == len(block),
