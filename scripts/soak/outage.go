@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/push"
+)
+
+// platforms are those that the users have, with the time within which their lag has to be gone after an outage. FCM asks
+// senders to come back slowly.
+var platforms = []struct {
+	name push.Platform
+	bar  time.Duration
+}{{"apns", time.Minute}, {"fcm", 3 * time.Minute}}
+
+// recovery is how a platform came back.
+type recovery struct {
+	platform push.Platform
+	bar      time.Duration
+	highest  int64         // records in its lanes, unread
+	lanes    time.Duration // from the provider's return until less was unread than comes in half a second
+	waiting  time.Duration // until the last record had left its retry and parked topics
+}
+
+func (r recovery) ok() bool { return r.lanes <= r.bar && r.waiting <= r.bar }
+
+const (
+	lagEvery = 500 * time.Millisecond
+	patience = 10 * time.Minute
+	// pauseReaches is when every process has read what an operator said, a second ago.
+	pauseReaches = 5 * time.Second
+)
+
+const down = `faults:
+- {name: apns, platform: apns, do: answer, status: 503, reason: ServiceUnavailable}
+- {name: fcm, platform: fcm, do: answer, status: 503, reason: UNAVAILABLE}
+`
+
+// recover takes both providers down and back, under load, and returns when no lag is left.
+func (f *fleet) recover(ctx context.Context, o options) ([]recovery, error) {
+	if err := f.suffer(down); err != nil {
+		return nil, err
+	}
+	if err := f.pass(ctx, o.outage); err != nil {
+		return nil, err
+	}
+	if err := f.suffer(""); err != nil {
+		return nil, err
+	}
+	back := time.Now()
+	all := make([]recovery, len(platforms))
+	for open := len(all); open > 0; {
+		if err := f.pass(ctx, lagEvery); err != nil {
+			return nil, err
+		}
+		if time.Since(back) > patience {
+			return nil, fmt.Errorf("lag is left %s after the outage", patience)
+		}
+		open = 0
+		for i, p := range platforms {
+			r := &all[i]
+			r.platform, r.bar = p.name, p.bar
+			lanes, waiting, err := f.lag(ctx, p.name)
+			if err != nil {
+				return nil, err
+			}
+			r.highest = max(r.highest, lanes)
+			if r.lanes == 0 && lanes <= int64(o.rate/len(platforms)/2) {
+				r.lanes = time.Since(back)
+				say("%s: lanes are read up after %s", p.name, r.lanes.Round(100*time.Millisecond))
+			}
+			if waiting > 0 {
+				r.waiting = 0
+			} else if r.waiting == 0 {
+				r.waiting = time.Since(back)
+			}
+			if r.lanes == 0 || r.waiting == 0 {
+				open++
+			}
+		}
+	}
+	return all, nil
+}
+
+// pile pauses FCM as an operator would, produces so many messages to its users, and looks at memory while they wait.
+func (f *fleet) pile(ctx context.Context, o options) ([]memory, error) {
+	if err := f.operate(ctx, "pause", "--platform", "fcm"); err != nil {
+		return nil, err
+	}
+	if err := f.pass(ctx, pauseReaches); err != nil {
+		return nil, err
+	}
+	for n := range o.waiting {
+		// Numbers beyond those of the load: nothing is a duplicate.
+		f.pub.Publish(ctx, message(f.topics, (2*n+1)%users, 1_000_000_000+n, time.Now()), func(error) {}) // what is missing shows below
+	}
+	for began := time.Now(); ; {
+		lanes, _, err := f.lag(ctx, "fcm")
+		if err != nil {
+			return nil, err
+		}
+		if lanes >= int64(o.waiting) {
+			say("%d records wait", lanes)
+			break
+		}
+		if time.Since(began) > patience {
+			return nil, fmt.Errorf("%d records wait after %s", lanes, patience)
+		}
+		if err := f.pass(ctx, lagEvery); err != nil {
+			return nil, err
+		}
+	}
+	return f.watch(ctx, o.hold)
+}
