@@ -42,11 +42,29 @@ type batch struct {
 	maxTimestamp   int64
 	count          int
 	crc            uint32
+	whole          []byte // as it was sent
 	checked        []byte // what the checksum covers
 	records        []byte
 }
 
-// nextBatch takes the first batch off b. ok is false at the end, where a broker may have left a part of a batch.
+// damage says that a batch cannot be read. Asking for it again helps only where it was sent wrongly.
+type damage struct {
+	first int64 // the batch's offset
+	cause error
+}
+
+func (d *damage) Error() string {
+	return fmt.Sprintf("record batch at offset %d: %v", d.first, d.cause)
+}
+func (d *damage) Unwrap() error { return d.cause }
+
+var (
+	errChecksum    = errors.New("checksum does not match")
+	errCompression = errors.New("unknown compression")
+)
+
+// nextBatch takes the first batch off b. ok is false at the end, where a broker may have left a part of a batch. An error
+// is about that batch alone.
 func nextBatch(b []byte) (out batch, rest []byte, ok bool, err error) {
 	if len(b) < batchMagicAt+1 {
 		return batch{}, nil, false, nil
@@ -56,14 +74,15 @@ func nextBatch(b []byte) (out batch, rest []byte, ok bool, err error) {
 	if length < 0 || end > len(b) {
 		return batch{}, nil, false, nil
 	}
+	r := reader{b: b[:end]}
+	out.whole, out.first = b[:end], r.int64()
+	out.last = out.first
 	if magic := b[batchMagicAt]; magic != 2 {
-		return batch{}, nil, false, fmt.Errorf("record batch of format %d is not supported", magic)
+		return out, b[end:], true, &damage{out.first, fmt.Errorf("format %d is not supported", magic)}
 	}
 	if end < batchHeaderSize {
-		return batch{}, nil, false, errCutShort
+		return out, b[end:], true, &damage{out.first, errCutShort}
 	}
-	r := reader{b: b[:end]}
-	out.first = r.int64()
 	r.skip(batchCRCAt - 8)
 	out.crc = uint32(r.int32())
 	out.checked = r.b
@@ -78,13 +97,13 @@ func nextBatch(b []byte) (out batch, rest []byte, ok bool, err error) {
 }
 
 // each calls fn for every record from offset from on, until fn returns false. A control batch has none. The record is
-// fn's to keep.
+// fn's to keep. An error is a damage.
 func (b *batch) each(topic string, partition int32, from int64, fn func(*Record) bool) error {
 	if b.attributes.Control() || b.last < from {
 		return nil
 	}
 	if crc32.Checksum(b.checked, castagnoli) != b.crc {
-		return fmt.Errorf("record batch at offset %d: checksum does not match", b.first)
+		return &damage{b.first, errChecksum}
 	}
 	data := b.records
 	if codec := b.attributes.Compression().Codec(); codec != nil {
@@ -92,21 +111,21 @@ func (b *batch) each(topic string, partition int32, from int64, fn func(*Record)
 		defer putBatchBuffer(scratch)
 		scratch.Reset()
 		if err := decompress(scratch, codec, data); err != nil {
-			return fmt.Errorf("record batch at offset %d: %w", b.first, err)
+			return &damage{b.first, err}
 		}
 		data = scratch.Bytes()
 	} else if b.attributes.Compression() != compress.None {
-		return fmt.Errorf("record batch at offset %d: unknown compression", b.first)
+		return &damage{b.first, errCompression}
 	}
 	r := reader{b: data}
 	for range b.count {
 		body := reader{b: r.varbytes()}
 		if r.failed {
-			return fmt.Errorf("record batch at offset %d: %w", b.first, errCutShort)
+			return &damage{b.first, errCutShort}
 		}
 		rec, err := b.record(&body, from)
 		if err != nil {
-			return fmt.Errorf("record batch at offset %d: %w", b.first, err)
+			return &damage{b.first, err}
 		}
 		if rec == nil {
 			continue
@@ -119,8 +138,18 @@ func (b *batch) each(topic string, partition int32, from int64, fn func(*Record)
 	return nil
 }
 
+// salvage makes one record of a batch that cannot be read, at the first of its offsets that was not read yet: its value
+// is the batch as it stands in the log. That is no value of ours: it begins with a zero byte, as the offset does, so it
+// becomes a dead letter of whoever reads it.
+func (b *batch) salvage(topic string, partition int32, from int64) *Record {
+	value := bytes.Clone(b.whole)
+	return &Record{Topic: topic, Partition: partition, Offset: max(from, b.first), Time: time.UnixMilli(b.maxTimestamp),
+		Value: value, size: len(value) + recordOverhead}
+}
+
 // record reads one record; nil where it lies before from.
 func (b *batch) record(r *reader, from int64) (*Record, error) {
+	body := r.b
 	r.skip(1) // attributes, unused by Kafka
 	stamp := b.firstTimestamp + r.varint()
 	offset := b.first + r.varint()
@@ -136,6 +165,10 @@ func (b *batch) record(r *reader, from int64) (*Record, error) {
 	n := r.varint()
 	if r.failed || n < 0 || n > int64(len(r.b)) {
 		return nil, errCutShort
+	}
+	if n > maxHeaders {
+		rec.Value, rec.size = bytes.Clone(body), len(body)+recordOverhead
+		return rec, nil
 	}
 	// One allocation for the record's bytes: a slow record then holds its own bytes and not its batch's.
 	own := make([]byte, 0, whole)
@@ -160,6 +193,10 @@ func (b *batch) record(r *reader, from int64) (*Record, error) {
 	rec.size = whole + recordOverhead + len(rec.Headers)*headerOverhead
 	return rec, nil
 }
+
+// maxHeaders is far more than anybody writes. A header that takes two bytes in the log takes 40 here: a record with more
+// is handed on as the bytes of its body, which no reader understands, so it becomes a dead letter.
+const maxHeaders = 1000
 
 // headerOverhead is what a header costs besides its value.
 const headerOverhead = 40

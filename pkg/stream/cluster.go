@@ -20,8 +20,9 @@ const metadataTTL = time.Second
 // not the process. It includes what the broker may wait by itself.
 const requestTimeout = 10 * time.Second
 
-// ErrNoTopic says that a topic does not exist, or is not known yet.
-var ErrNoTopic = errors.New("topic does not exist")
+// ErrNoTopic says that a topic does not exist, is not known yet, or that an ACL hides it: brokers leave out what may not
+// be described.
+var ErrNoTopic = errors.New("topic does not exist or is hidden by an ACL")
 
 // ErrNoBroker says that no broker has answered yet.
 var ErrNoBroker = errors.New("no broker reachable")
@@ -53,8 +54,8 @@ func OpenCluster(cfg ClusterConfig) *Cluster {
 		cfg.Logger = zap.NewNop()
 	}
 	transport := &kafka.Transport{
-		Dial:        (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		DialTimeout: 5 * time.Second,
+		Dial:        (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialTimeout: dialTimeout,
 		MetadataTTL: metadataTTL,
 		ClientID:    cfg.ClientID,
 	}
@@ -139,18 +140,18 @@ func (c *Cluster) leaders(ctx context.Context, topics []string) (map[topicPartit
 	return out, nil
 }
 
-// missing returns the first of the topics that does not exist, "" if all do.
-func (c *Cluster) missing(ctx context.Context, topics []string) (string, error) {
+// exist says which of the topics is not there, and why.
+func (c *Cluster) exist(ctx context.Context, topics []string) error {
 	m, err := c.metadata(ctx, topics)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, t := range m.Topics {
-		if topicError(t) != nil {
-			return t.Name, nil
+		if err := topicError(t); err != nil {
+			return err
 		}
 	}
-	return "", nil
+	return nil
 }
 
 // sleep waits for d or until ctx ends, and says whether ctx is still alive.

@@ -195,7 +195,10 @@ func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
 		case got.err != nil:
 			decoded[i].err = got.err
 		default:
-			d := decode(p.topicPartition, p.win, p.offset, got.batches)
+			d := decode(p.topicPartition, p.win, p.offset, got.batches, p.givenUp(time.Now()), got.highWatermark)
+			if i == 0 && d.err == nil && d.whole == 0 && len(got.batches) > 0 {
+				d.err = errNoWholeBatch // to the first of a request a broker sends at least one
+			}
 			decoded[i] = d
 			if len(d.records) > 0 {
 				chunks = append(chunks, chunk{p.win, d.records})
@@ -215,6 +218,9 @@ func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
 		p.offset, p.needs = max(p.offset, decoded[i].next), decoded[i].needs
 		if got := answers[p.topicPartition]; got != nil && got.err == nil {
 			p.highWatermark = got.highWatermark
+		}
+		if s := decoded[i].salvaged; s != nil {
+			f.g.salvaged(p, s)
 		}
 		if err := decoded[i].err; err != nil {
 			f.g.partitionFailed(p, now, err)
@@ -237,7 +243,31 @@ func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
 	return records
 }
 
-var errNotAnswered = errors.New("broker left the partition out of its answer")
+var (
+	errNotAnswered  = errors.New("broker left the partition out of its answer")
+	errNoWholeBatch = errors.New("broker sends no whole record batch")
+)
+
+// damagedAfter is how long a batch that cannot be read is asked for again: one that was sent wrongly comes right, and a
+// leader whose disk is bad may lose its leadership.
+const damagedAfter = 3 * time.Second
+
+// givenUp returns the offset of a batch that stays damaged; -1 = none. Guarded as the position is.
+func (p *partition) givenUp(now time.Time) int64 {
+	if p.damagedSince.IsZero() || p.damagedAt != p.offset || now.Sub(p.damagedSince) < damagedAfter {
+		return -1
+	}
+	return p.damagedAt
+}
+
+// salvaged says once what became of a damaged batch; guarded by g.mu.
+func (g *generation) salvaged(p *partition, s *salvage) {
+	p.damagedSince = time.Time{}
+	g.source.stats.damaged.Add(1)
+	g.source.log.Error("record batch cannot be read: handed on whole, to become a dead letter",
+		zap.String("topic", p.topic), zap.Int32("partition", p.partition), zap.Int64("offset", s.from),
+		zap.Int64("last", s.last), zap.Error(s.err))
+}
 
 // partitionFailed decides what an error of one partition means; guarded by g.mu.
 func (g *generation) partitionFailed(p *partition, now time.Time, err error) {
@@ -248,8 +278,12 @@ func (g *generation) partitionFailed(p *partition, now time.Time, err error) {
 		notify(g.locate)
 		return
 	}
-	if p.failures == 0 {
-		g.source.log.Info("partition cannot be read now", zap.String("topic", p.topic),
+	var damaged *damage
+	if errors.As(err, &damaged) && (p.damagedSince.IsZero() || p.damagedAt != p.offset) {
+		p.damagedAt, p.damagedSince = p.offset, now
+	}
+	if p.failures == 0 { // most are over in a moment; what lasts is logged by report
+		g.source.log.Debug("partition cannot be read now", zap.String("topic", p.topic),
 			zap.Int32("partition", p.partition), zap.Error(err))
 	}
 	p.fail(now, err)
@@ -266,31 +300,56 @@ type decoded struct {
 	bytes   int
 	next    int64 // offset to go on at
 	needs   int   // size of the record there, where it had no room
+	whole   int   // batches that were there
 	err     error
+
+	salvaged *salvage // of the damaged batch that was given up
 }
 
-// decode reads batches from an offset on, up to the first record that has no room in the window.
-func decode(of topicPartition, win *window, from int64, batches []byte) decoded {
+// salvage is a damaged batch that became one record.
+type salvage struct {
+	from, last int64
+	err        error
+}
+
+// decode reads batches from an offset on, up to the first record that has no room in the window, or the first batch that
+// is damaged. A damaged batch at the offset givenUp becomes one record. end is the offset behind the newest record.
+func decode(of topicPartition, win *window, from int64, batches []byte, givenUp, end int64) decoded {
 	d := decoded{next: from}
+	take := func(r *Record) bool {
+		r.owner = win
+		if !win.take(r) {
+			d.next, d.needs = r.Offset, r.size
+			return false
+		}
+		d.records = append(d.records, r)
+		d.bytes += r.size
+		d.next = r.Offset + 1
+		return true
+	}
 	for {
 		b, rest, ok, err := nextBatch(batches)
-		if err != nil || !ok {
-			d.err = err
+		if !ok {
 			return d
 		}
 		batches = rest
-		d.err = b.each(of.topic, of.partition, d.next, func(r *Record) bool {
-			r.owner = win
-			if !win.take(r) {
-				d.next, d.needs = r.Offset, r.size
-				return false
+		d.whole++
+		if err == nil {
+			err = b.each(of.topic, of.partition, d.next, take)
+		}
+		if err != nil && d.next == givenUp {
+			// Where its header cannot be trusted, what stands behind it says where it ends.
+			if next, _, ok, _ := nextBatch(rest); ok {
+				end = min(end, next.first)
 			}
-			d.records = append(d.records, r)
-			d.bytes += r.size
-			d.next = r.Offset + 1
-			return true
-		})
-		if d.err != nil || d.needs > 0 {
+			b.last = max(min(b.last, end-1), d.next)
+			d.salvaged = &salvage{d.next, b.last, err}
+			err = nil
+			if !take(b.salvage(of.topic, of.partition, d.next)) {
+				d.salvaged = nil
+			}
+		}
+		if d.err = err; err != nil || d.needs > 0 {
 			return d
 		}
 		if b.last >= d.next {

@@ -25,6 +25,9 @@ type partition struct {
 	fetching      bool
 	highWatermark int64
 
+	damagedAt    int64 // offset of a batch that cannot be read
+	damagedSince time.Time
+
 	failures     int
 	failingSince time.Time // zero = all is well
 	retryAt      time.Time
@@ -108,18 +111,20 @@ func (g *generation) run(revoked, stop context.Context) {
 		case <-revoked.Done():
 		case <-stop.Done():
 		case <-tick.C:
-			g.commit()
+			_ = g.commit() // tried again, and logged once
+			g.report()
 		}
 	}
 	stopFetching()
 	g.drain(stopHandling, dispatched, tick.C)
+	g.conclude(stop.Err() != nil)
 	g.wg.Wait()
 }
 
 // drainPoll is how often a drain looks whether everything was settled. It happens once a generation.
 const drainPoll = 5 * time.Millisecond
 
-// drain waits for what the handler has, and commits. What it has not got yet is left to the next owner.
+// drain waits for what the handler has. What it has not got yet is left to the next owner.
 func (g *generation) drain(stopHandling func(), dispatched <-chan struct{}, commitTick <-chan time.Time) {
 	limit := g.source.cfg.DrainTimeout
 	giveUp := time.AfterFunc(limit*6/10, stopHandling)
@@ -135,7 +140,7 @@ func (g *generation) drain(stopHandling func(), dispatched <-chan struct{}, comm
 		case <-deadline.C:
 			waiting = false
 		case <-commitTick:
-			g.commit() // what is done by now stays done, whatever becomes of the rest
+			_ = g.commit() // what is done by now stays done, whatever becomes of the rest
 		case <-poll.C:
 			select {
 			case <-dispatched:
@@ -149,17 +154,12 @@ func (g *generation) drain(stopHandling func(), dispatched <-chan struct{}, comm
 	for _, p := range g.all {
 		if p.win != nil {
 			abandoned += p.win.close()
-			offset, _ := p.win.uncommitted()
-			g.source.acknowledged(p.topicPartition, offset)
 		}
 	}
 	g.mu.Unlock()
 	if abandoned > 0 {
 		g.source.stats.abandoned.Add(uint64(abandoned))
 		g.source.log.Warn("drain ran out of time: records will be read again", zap.Int("records", abandoned))
-	}
-	if !g.commit() {
-		g.commit()
 	}
 }
 
@@ -188,46 +188,6 @@ func (g *generation) outstanding() int {
 		}
 	}
 	return n
-}
-
-// commit sends what is new of all partitions in one request, and says whether the group has it now. A position is
-// committed even before anything was read from it, so that the start stays where it was.
-func (g *generation) commit() bool {
-	type mark struct {
-		win    *window
-		offset int64
-	}
-	offsets := map[string]map[int]int64{}
-	var marks []mark
-	g.mu.Lock()
-	for _, p := range g.all {
-		if p.win == nil {
-			continue
-		}
-		offset, dirty := p.win.uncommitted()
-		if !dirty {
-			continue
-		}
-		if offsets[p.topic] == nil {
-			offsets[p.topic] = map[int]int64{}
-		}
-		offsets[p.topic][int(p.partition)] = offset
-		marks = append(marks, mark{p.win, offset})
-	}
-	g.mu.Unlock()
-	if len(marks) == 0 {
-		return true
-	}
-	g.source.stats.commits.Add(1)
-	if err := g.group.CommitOffsets(offsets); err != nil {
-		g.source.stats.commitErrors.Add(1)
-		g.source.log.Warn("offsets not committed", zap.Int32("generation", g.group.ID), zap.Error(err))
-		return false
-	}
-	for _, m := range marks {
-		m.win.markCommitted(m.offset)
-	}
-	return true
 }
 
 // lag is the state of every partition that has a position.
@@ -264,4 +224,13 @@ func (g *generation) trouble(now time.Time) error {
 		return nil
 	}
 	return partitionError{worst.topicPartition, worst.err}
+}
+
+// report logs what readiness says, when it changes.
+func (g *generation) report() {
+	if err := g.trouble(time.Now()); err != nil {
+		g.source.reading.failed(err)
+		return
+	}
+	g.source.reading.over()
 }

@@ -92,50 +92,78 @@ func (g *generation) locateLoop(ctx context.Context) {
 // locatePartitions says whether every partition has a position now.
 func (g *generation) locatePartitions(ctx context.Context) bool {
 	byTopic := map[string][]*partition{}
+	located := true
 	g.mu.Lock()
+	now := time.Now()
 	for _, p := range g.all {
-		if !p.located {
+		switch {
+		case p.located:
+		case now.Before(p.retryAt):
+			located = false
+		case p.assigned >= 0 && !p.outOfRange:
+			g.begin(p, p.assigned, p.assigned)
+		default:
 			byTopic[p.topic] = append(byTopic[p.topic], p)
 		}
 	}
 	g.mu.Unlock()
-	located := true
 	for topic, partitions := range byTopic {
-		if err := g.locateTopic(ctx, topic, partitions); err != nil {
-			located = false
-			g.mu.Lock()
-			if ctx.Err() == nil {
-				for _, p := range partitions {
-					if !p.located {
-						p.fail(time.Now(), err)
-					}
-				}
+		err := g.locateTopic(ctx, topic, partitions)
+		if err != nil && len(partitions) > 1 && !errors.Is(err, errStartPending) {
+			// One without a leader must not hold up the others.
+			for _, p := range partitions {
+				located = g.located(ctx, []*partition{p}, g.locateTopic(ctx, topic, []*partition{p})) && located
 			}
-			g.mu.Unlock()
+			continue
 		}
+		located = g.located(ctx, partitions, err) && located
 	}
 	return located
+}
+
+// located notes what became of an attempt.
+func (g *generation) located(ctx context.Context, partitions []*partition, err error) bool {
+	if err == nil {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range partitions {
+		if ctx.Err() == nil && !p.located {
+			p.fail(time.Now(), err)
+		}
+	}
+	return false
+}
+
+// begin makes a partition readable; guarded by g.mu.
+func (g *generation) begin(p *partition, committed, start int64) {
+	p.offset = g.source.resume(p.topicPartition, committed, start)
+	p.win = newWindow(p.offset, g.source.cfg.PartitionWindow, p.lane)
+	p.located = true
+	p.recovered()
+	notify(g.place)
 }
 
 // errStartPending says that the member that owns partition 0 has not committed the start yet.
 var errStartPending = errors.New("waiting for the start of the topic to be committed")
 
+// locateTopic finds the positions of partitions without a committed offset, or whose offset is not in the log.
 func (g *generation) locateTopic(ctx context.Context, topic string, partitions []*partition) error {
-	var bounds map[int32]bound
-	var starts map[int32]int64 // of partitions without a committed offset, where that is not the first one
-	fresh := false
-	for _, p := range partitions {
-		fresh = fresh || p.assigned < 0 && !p.outOfRange
-		if (p.assigned >= 0 && !p.outOfRange) || bounds != nil {
-			continue
-		}
-		var err error
-		if bounds, err = g.source.cluster.bounds(ctx, topic, nil); err != nil {
-			return err
+	latest := g.source.cfg.Start[topic] == StartLatest &&
+		slices.ContainsFunc(partitions, func(p *partition) bool { return !p.outOfRange })
+	var ask []int32 // nil = all: the start is committed on every partition
+	if !latest {
+		for _, p := range partitions {
+			ask = append(ask, p.partition)
 		}
 	}
-	if fresh && g.source.cfg.Start[topic] == StartLatest {
-		var err error
+	bounds, err := g.source.cluster.bounds(ctx, topic, ask)
+	if err != nil {
+		return err
+	}
+	var starts map[int32]int64 // where that is not the first offset
+	if latest {
 		if starts, err = g.latestStart(ctx, topic, bounds); err != nil {
 			return err
 		}
@@ -148,21 +176,15 @@ func (g *generation) locateTopic(ctx context.Context, topic string, partitions [
 		switch {
 		case p.outOfRange && p.offset >= b.first && p.offset <= b.end:
 			p.outOfRange, p.located = false, true // the log has it again: a leader that lagged behind
-			continue
+			notify(g.place)
 		case p.outOfRange:
 			g.reset(p, b)
-		case p.assigned >= 0:
-			p.offset = g.source.resume(p.topicPartition, p.assigned)
 		case ok:
-			p.offset = g.source.resume(p.topicPartition, start)
+			g.begin(p, start, start)
 		default:
-			p.offset = g.source.resume(p.topicPartition, b.first)
+			g.begin(p, p.assigned, b.first)
 		}
-		p.win = newWindow(p.offset, g.source.cfg.PartitionWindow, p.lane)
-		p.located = true
-		p.recovered()
 	}
-	notify(g.place)
 	return nil
 }
 
@@ -177,6 +199,10 @@ func (g *generation) reset(p *partition, b bound) {
 	p.win.close()
 	p.lane.queue = slices.DeleteFunc(p.lane.queue, func(c chunk) bool { return c.win == p.win })
 	p.outOfRange, p.needs, p.offset = false, 0, b.first
+	p.win = newWindow(p.offset, g.source.cfg.PartitionWindow, p.lane)
+	p.located = true
+	p.recovered()
+	notify(g.place)
 }
 
 // latestStart applies StartLatest: where the group has no offset on any partition of the topic, the ends of all are

@@ -37,8 +37,8 @@ func (s *Source) Run(ctx context.Context, handle func(ctx context.Context, batch
 	}
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     s.cfg.Group,
-		Brokers:                s.cluster.brokers,
-		Dialer:                 &kafka.Dialer{ClientID: s.cluster.clientID, Timeout: 3 * time.Second, DualStack: true},
+		Brokers:                []string{anyBroker},
+		Dialer:                 s.cluster.groupDialer(),
 		Topics:                 s.topics,
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}},
 		HeartbeatInterval:      s.cfg.SessionTimeout / 10,
@@ -64,10 +64,7 @@ func (s *Source) Run(ctx context.Context, handle func(ctx context.Context, batch
 // is missing, and joins again without a pause.
 func (s *Source) waitForTopics(ctx context.Context) {
 	for {
-		missing, err := s.cluster.missing(ctx, s.topics)
-		if err == nil && missing != "" {
-			err = fmt.Errorf("%w: %s", ErrNoTopic, missing)
-		}
+		err := s.cluster.exist(ctx, s.topics)
 		if err == nil {
 			s.setIdle(errNotJoined)
 			return
@@ -90,6 +87,7 @@ func (s *Source) generation(ctx context.Context, group *kafka.ConsumerGroup, han
 	}
 	g := newGeneration(s, assignment, handle)
 	began := time.Now()
+	s.absent.over()
 	s.stats.generations.Add(1)
 	s.setCurrent(g)
 	s.log.Info("partitions assigned", zap.Int32("generation", assignment.ID), zap.Int("partitions", len(g.all)))
@@ -127,12 +125,13 @@ func (s *Source) leave(group *kafka.ConsumerGroup) {
 // errStopped is the state after Run.
 var errStopped = errors.New("stopped")
 
+// setIdle says why nothing is read.
 func (s *Source) setIdle(err error) {
+	if err != errNotJoined && err != errStopped { //nolint:errorlint // states and not failures, never wrapped
+		s.absent.failed(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err.Error() != s.idle.Error() {
-		s.log.Info("not reading", zap.Error(err))
-	}
 	s.idle = err
 }
 
@@ -140,20 +139,4 @@ func (s *Source) setCurrent(g *generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current, s.idle = g, errNotJoined
-}
-
-// acknowledged remembers where a generation ended on a partition.
-func (s *Source) acknowledged(tp topicPartition, offset int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.done[tp] = offset
-}
-
-// resume is where to go on at a partition that the group says is at offset. What this process has acknowledged needs no
-// repeating, whoever owned the partition since, even where the commit failed: a coordinator that dies takes seconds to
-// be replaced, and all that was read in them would be read again.
-func (s *Source) resume(tp topicPartition, offset int64) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(offset, s.done[tp])
 }

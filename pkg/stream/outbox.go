@@ -15,7 +15,8 @@ import (
 type outgoing struct {
 	key, value   []byte
 	headers      []Header
-	partitionKey []byte    // by which the partition is chosen
+	partition    int32     // asked for; negative = any
+	partitionKey []byte    // by which it is chosen then
 	time         time.Time // zero = when it is sent
 	size         int
 	weight       int64 // of the publisher's byte limit
@@ -66,6 +67,23 @@ func (t *topicOutbox) choose(partition int32, key []byte) *outbox {
 	return b
 }
 
+// shrink chooses anew for what waits for partitions that are no more: the topic was made anew with fewer. What is in a
+// request is left to its end, and what asked for such a partition by its number waits.
+func (t *topicOutbox) shrink(count int) {
+	for id, b := range t.partitions {
+		if int(id) < count || b.leader != noLeader {
+			continue
+		}
+		b.queue = slices.DeleteFunc(b.queue, func(o *outgoing) bool {
+			if o.partition < 0 {
+				t.waiting = append(t.waiting, o)
+				b.bytes -= o.size
+			}
+			return o.partition < 0
+		})
+	}
+}
+
 // maxBatch bounds what one partition adds to a request, before compression; a larger record goes alone. Half of what
 // topics take, so that a batch is never refused for its size.
 const maxBatch = 512 << 10
@@ -109,24 +127,44 @@ func (b *outbox) recovered() {
 	b.failures, b.failingSince, b.retryAt, b.err = 0, time.Time{}, time.Time{}, nil
 }
 
-// recountInterval is how often the number of partitions is looked at again.
-const recountInterval = 5 * time.Second
+const (
+	// recountInterval is how often the number of partitions is looked at again.
+	recountInterval = 5 * time.Second
+	// reportInterval is how often it is looked whether there is a trouble to log.
+	reportInterval = time.Second
+)
 
 // placeLoop finds leaders for outboxes that have none, and starts the senders they need.
 func (p *Publisher) placeLoop() {
-	recount := time.NewTicker(recountInterval)
+	recount, report := time.NewTicker(recountInterval), time.NewTicker(reportInterval)
 	defer recount.Stop()
-	for p.ctx.Err() == nil {
-		if !p.placeAll() {
-			sleep(p.ctx, placeRetry)
-			continue
+	defer report.Stop()
+	for placed := false; p.ctx.Err() == nil; {
+		var retry <-chan time.Time
+		if !placed {
+			retry = time.After(placeRetry)
 		}
 		select {
 		case <-p.ctx.Done():
+			return
+		case <-report.C:
+			p.report()
+			continue
+		case <-retry:
 		case <-p.place:
 		case <-recount.C:
 		}
+		placed = p.placeAll()
 	}
+}
+
+// report logs what readiness says, when it changes.
+func (p *Publisher) report() {
+	if err := p.Ready(); err != nil {
+		p.writing.failed(err)
+		return
+	}
+	p.writing.over()
 }
 
 // placeAll says whether every outbox that has records has a leader now.
@@ -148,6 +186,7 @@ func (p *Publisher) placeAll() bool {
 	for _, name := range names {
 		t := p.topics[name]
 		if leaders := layout[name]; len(leaders) > 0 {
+			t.shrink(len(leaders))
 			t.count, t.missingSince, t.err = len(leaders), time.Time{}, nil
 		} else if t.count == 0 {
 			placed = placed && len(t.waiting) == 0

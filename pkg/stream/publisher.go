@@ -52,6 +52,7 @@ type Publisher struct {
 	log     *zap.Logger
 	stats   publisherCounters
 	bytes   *semaphore.Weighted
+	writing trouble // records that cannot be written
 
 	mu      sync.Mutex
 	topics  map[string]*topicOutbox
@@ -78,6 +79,7 @@ func (c *Cluster) NewPublisher(cfg PublisherConfig) *Publisher {
 	p := &Publisher{
 		cluster: c, cfg: cfg, log: c.log,
 		bytes:   semaphore.NewWeighted(int64(cfg.MaxBytes)),
+		writing: trouble{log: c.log, begins: "records cannot be written", ends: "records are written again"},
 		topics:  map[string]*topicOutbox{},
 		senders: map[int32]*sender{},
 		empty:   make(chan struct{}),
@@ -93,7 +95,7 @@ func (c *Cluster) NewPublisher(cfg PublisherConfig) *Publisher {
 // (after Close it may have been written all the same). done must not block. Publish blocks while the buffer is full.
 // Everything that can heal is retried until Close, a topic that does not exist included.
 func (p *Publisher) Publish(ctx context.Context, m Message, done func(error)) {
-	o := &outgoing{key: m.Key, value: m.Value, headers: m.Headers, partitionKey: m.Key, time: m.Time, done: done}
+	o := &outgoing{key: m.Key, value: m.Value, headers: m.Headers, partition: m.Partition, partitionKey: m.Key, time: m.Time, done: done}
 	if m.PartitionKey != nil {
 		o.partitionKey = m.PartitionKey
 	}

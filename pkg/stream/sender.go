@@ -202,8 +202,8 @@ func (s *sender) settle(p parcel, code int16) int {
 func (s *sender) putBack(p parcel, err error) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
-	if p.box.failures == 0 {
-		s.p.log.Info("partition cannot be written now", zap.String("topic", p.box.topic),
+	if p.box.failures == 0 { // most are over in a moment; what lasts is logged by report
+		s.p.log.Debug("partition cannot be written now", zap.String("topic", p.box.topic),
 			zap.Int32("partition", p.box.partition), zap.Error(err))
 	}
 	s.p.stats.retries.Add(1)

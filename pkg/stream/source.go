@@ -58,15 +58,19 @@ type Source struct {
 	handling chan struct{} // held while handle runs: generations overlap while one drains
 	paused   gate
 
+	absent  trouble // no membership
+	reading trouble // partitions that cannot be read
+	commits trouble
+
 	mu      sync.Mutex
-	done    map[topicPartition]int64 // up to where this process has acknowledged everything
-	current *generation              // nil while there is none
-	idle    error                    // why there is none
+	left    map[topicPartition]leftover
+	current *generation // nil while there is none
+	idle    error       // why there is none
 }
 
 // counters are the parts of SourceStats that are counted.
 type counters struct {
-	fetches, fetchErrors, records, bytes, commits, commitErrors, generations, outOfRange, abandoned atomic.Uint64
+	fetches, fetchErrors, records, bytes, commits, commitErrors, generations, outOfRange, damaged, abandoned atomic.Uint64
 }
 
 // errNotJoined is the state before the first generation and between two.
@@ -110,12 +114,16 @@ func (c *Cluster) NewSource(cfg SourceConfig) (*Source, error) {
 	if cfg.MaxRecords < 0 || cfg.MaxBytes < 0 || cfg.PartitionWindow < 0 || cfg.BatchRecords < 0 {
 		return nil, fmt.Errorf("source of group %s has a negative limit", cfg.Group)
 	}
+	log := c.log.With(zap.String("group", cfg.Group))
 	return &Source{
 		cluster: c, cfg: cfg, topics: topics,
 		meter:    newMeter(cfg.MaxRecords, cfg.MaxBytes, cfg.Budget, weights),
-		log:      c.log.With(zap.String("group", cfg.Group)),
+		log:      log,
 		handling: make(chan struct{}, 1),
-		done:     map[topicPartition]int64{},
+		absent:   trouble{log: log, begins: "not reading", ends: "reading again"},
+		reading:  trouble{log: log, begins: "partition cannot be read", ends: "all partitions are read again"},
+		commits:  trouble{log: log, begins: "offsets cannot be committed", ends: "offsets are committed again"},
+		left:     map[topicPartition]leftover{},
 		idle:     errNotJoined,
 	}, nil
 }
@@ -164,6 +172,7 @@ type SourceStats struct {
 	Commits, CommitErrors uint64 // requests
 	Generations           uint64
 	OutOfRange            uint64 // partitions reset because their offset was not in the log
+	Damaged               uint64 // record batches that could not be read, and were handed on as one record each
 	Abandoned             uint64 // records not settled when a drain ran out of time
 	InFlightRecords       int
 	InFlightBytes         int
@@ -177,7 +186,7 @@ func (s *Source) Stats() SourceStats {
 		Records: s.stats.records.Load(), Bytes: s.stats.bytes.Load(),
 		Commits: s.stats.commits.Load(), CommitErrors: s.stats.commitErrors.Load(),
 		Generations: s.stats.generations.Load(), OutOfRange: s.stats.outOfRange.Load(),
-		Abandoned:       s.stats.abandoned.Load(),
+		Damaged: s.stats.damaged.Load(), Abandoned: s.stats.abandoned.Load(),
 		InFlightRecords: records, InFlightBytes: bytes,
 	}
 }

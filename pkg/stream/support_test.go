@@ -17,7 +17,13 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/stream/embedded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(zombieEnv); args != "" {
+		zombie(args)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for something that has to happen.
 const patience = 20 * time.Second
@@ -28,6 +34,7 @@ type lab struct {
 	cluster *Cluster
 	addrs   []string
 	fake    *embedded.Broker // nil on a real Kafka
+	three   bool             // topics have three replicas, of which two must have a record
 }
 
 // testAddrs is where the real Kafka is; nil = there is none.
@@ -84,9 +91,13 @@ func (l *lab) topic(partitions int, settings ...kafka.ConfigEntry) string {
 
 func (l *lab) create(name string, partitions int, settings ...kafka.ConfigEntry) {
 	l.t.Helper()
+	replicas := 1
+	if l.three {
+		replicas = 3
+	}
 	eventually(l.t, "the topic is created", func() bool { // a broker that has just come may not be known yet
 		res, err := l.cluster.client.CreateTopics(l.t.Context(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
-			{Topic: name, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: settings},
+			{Topic: name, NumPartitions: partitions, ReplicationFactor: replicas, ConfigEntries: settings},
 		}})
 		return err == nil && res.Errors[name] == nil
 	})

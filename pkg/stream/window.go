@@ -125,6 +125,13 @@ func (w *window) uncommitted() (int64, bool) {
 	return w.base, w.base != w.committed
 }
 
+// lastCommitted is what this generation has committed; -1 = nothing.
+func (w *window) lastCommitted() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.committed
+}
+
 func (w *window) markCommitted(offset int64) {
 	w.mu.Lock()
 	w.committed = offset

@@ -42,7 +42,7 @@ func seal(b []byte) []byte {
 }
 
 func decodeAll(b []byte, from int64) (values []string, d decoded) {
-	d = decode(topicPartition{"t", 0}, newWindow(from, 1000, testLane()), from, b)
+	d = decode(topicPartition{"t", 0}, newWindow(from, 1000, testLane()), from, b, -1, 1<<62)
 	for _, r := range d.records {
 		values = append(values, string(r.Value))
 	}

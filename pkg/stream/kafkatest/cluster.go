@@ -28,6 +28,10 @@ type Config struct {
 	// between. nil = addr. The nodes reach each other by other ports.
 	Advertise func(node int, addr string) string
 
+	// Authorize makes the nodes look at ACLs. Clients are anonymous, and may do what no ACL speaks of; the nodes log in at
+	// each other and may do everything.
+	Authorize bool
+
 	// Settings are broker settings that a test wants otherwise, beside those of scripts/kafka/node.properties.
 	Settings map[string]string
 }
@@ -88,7 +92,7 @@ func (c *Cluster) start(ctx context.Context, cfg Config, scripts, libs string) e
 	}
 	for i, l := range layouts {
 		n := &node{java: java, properties: filepath.Join(c.dir, fmt.Sprintf("node%d.properties", i)), data: filepath.Join(c.dir, fmt.Sprintf("node%d", i))}
-		if err := os.WriteFile(n.properties, append(bytes.Clone(common), l.properties(layouts, n.data, cfg.Settings)...), 0o600); err != nil {
+		if err := os.WriteFile(n.properties, append(bytes.Clone(common), l.properties(layouts, n.data, cfg)...), 0o600); err != nil {
 			return err
 		}
 		c.nodes = append(c.nodes, n)
@@ -118,6 +122,9 @@ func (c *Cluster) each(fn func(*node) error) error {
 
 // Addrs returns host:port of every node, as clients are to reach it. They stay the same over a restart.
 func (c *Cluster) Addrs() []string { return c.addrs }
+
+// DataDir returns the folder of a node's logs, one folder a partition, named topic-partition: for damage on the disk.
+func (c *Cluster) DataDir(node int) string { return c.nodes[node].data }
 
 // Kill ends a node as a power cut of its process would: SIGKILL. What it has written stays. A node that does not run is
 // left alone.

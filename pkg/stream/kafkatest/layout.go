@@ -69,7 +69,7 @@ func voters(layouts []layout) string {
 
 // properties is what a node's configuration adds to what all nodes have in common. The last of two settings of one name
 // counts.
-func (l layout) properties(all []layout, data string, settings map[string]string) string {
+func (l layout) properties(all []layout, data string, cfg Config) string {
 	var controllers []string
 	for _, other := range all {
 		controllers = append(controllers, other.controller)
@@ -82,9 +82,9 @@ controller.quorum.bootstrap.servers=%s
 listeners=PLAINTEXT://%[3]s,BROKERS://%[4]s,CONTROLLER://%[5]s
 advertised.listeners=PLAINTEXT://%[6]s,BROKERS://%[4]s,CONTROLLER://%[5]s
 inter.broker.listener.name=BROKERS
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=%[7]s
 `, l.id, strings.Join(controllers, ","), l.clients, l.brokers, l.controller, l.advertised, data)
+	b.WriteString(security(cfg.Authorize))
 	fmt.Fprintf(&b, "default.replication.factor=%d\nmin.insync.replicas=%d\n", replicas, inSync)
 	for _, topic := range []string{"offsets.topic", "transaction.state.log", "share.coordinator.state.topic"} {
 		fmt.Fprintf(&b, "%s.replication.factor=%d\n", topic, replicas)
@@ -92,8 +92,27 @@ log.dirs=%[7]s
 	for _, topic := range []string{"transaction.state.log", "share.coordinator.state.topic"} {
 		fmt.Fprintf(&b, "%s.min.isr=%d\n", topic, inSync)
 	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		fmt.Fprintf(&b, "%s=%s\n", name, settings[name])
+	for _, name := range slices.Sorted(maps.Keys(cfg.Settings)) {
+		fmt.Fprintf(&b, "%s=%s\n", name, cfg.Settings[name])
 	}
 	return b.String()
+}
+
+// security is who may talk to whom, and how they say who they are.
+func security(authorize bool) string {
+	if !authorize {
+		return "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+	}
+	// Nodes that were anonymous could not vote before they have read the ACLs, which they read after the vote.
+	const login = `org.apache.kafka.common.security.plain.PlainLoginModule required username="node" password="node" user_node="node";`
+	return `listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BROKERS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.brokers.plain.sasl.jaas.config=` + login + `
+listener.name.controller.plain.sasl.jaas.config=` + login + `
+super.users=User:node
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+`
 }
