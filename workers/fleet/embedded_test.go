@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,17 +50,23 @@ func startEmbedded(t *testing.T, concurrency int, settings string, policies map[
 // startEmbeddedAt starts it with a clock of the simulators and the platforms; nil = the true one.
 func startEmbeddedAt(t *testing.T, now func() time.Time, concurrency int, settings string, policies map[string]string) *embeddedFleet {
 	t.Helper()
+	redis, err := redisembedded.Start(redisembedded.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	return startEmbeddedOn(t, []string{redis.Addr()}, now, concurrency, settings, policies)
+}
+
+// startEmbeddedOn starts it on the Redis at these addresses; several are a cluster.
+func startEmbeddedOn(t *testing.T, redis []string, now func() time.Time, concurrency int, settings string, policies map[string]string) *embeddedFleet {
+	t.Helper()
 	dir := t.TempDir()
 	kafka, err := kafkaembedded.Start(kafkaembedded.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(kafka.Close)
-	redis, err := redisembedded.Start(redisembedded.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
 	sim, err := simulate.Start(simulate.Config{Dir: dir, APNs: true, FCM: true, Now: now, SignedNow: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -67,13 +74,13 @@ func startEmbeddedAt(t *testing.T, now func() time.Time, concurrency int, settin
 	t.Cleanup(func() { _ = sim.Close() })
 	text := fmt.Sprintf(`
 kafka: {brokers: [%q], start: earliest}
-redis: {addrs: [%q]}
+redis: {addrs: [%s]}
 topics: {partitions: 2}
 apns: {endpoint: %q, ca_file: %q, concurrency: %d}
 fcm: {endpoint: %q, ca_file: %q}
 %s
 apps:
-`, kafka.Addr(), redis.Addr(), sim.APNs.URL(), sim.CAFile, concurrency, sim.FCM.URL(), sim.CAFile, settings)
+`, kafka.Addr(), `"`+strings.Join(redis, `", "`)+`"`, sim.APNs.URL(), sim.CAFile, concurrency, sim.FCM.URL(), sim.CAFile, settings)
 	for app, keys := range policies {
 		text += fmt.Sprintf("  %s:\n    credentials:\n      ios: {platform: apns, key_file: %q, key_id: %s, team_id: %s, bundle_id: %s}\n"+
 			"      android: {platform: fcm, service_account_file: %q}\n%s", app, sim.KeyFile, simulate.KeyID, simulate.TeamID,
