@@ -60,8 +60,12 @@ func (c *collector) collect(ctx context.Context, in *check.Input) error {
 			return fmt.Errorf("record %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 		for _, e := range events.GetEvents() {
-			in.Events = append(in.Events, check.Event{MsgKey: e.GetMsgKey(), User: e.GetUser(), Device: e.GetDevice(),
-				Disposition: e.GetDisposition(), Reason: e.GetReason(), Time: time.UnixMilli(e.GetTimeMs())})
+			event := check.Event{MsgKey: e.GetMsgKey(), User: e.GetUser(), Device: e.GetDevice(),
+				Disposition: e.GetDisposition(), Reason: e.GetReason(), Time: time.UnixMilli(e.GetTimeMs())}
+			if ms := e.GetAdmittedMs(); ms > 0 {
+				event.Admitted = time.UnixMilli(ms)
+			}
+			in.Events = append(in.Events, event)
 		}
 		return nil
 	})

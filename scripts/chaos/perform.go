@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/pushfleet/pushfleet/scripts/chaos/check"
 	"github.com/pushfleet/pushfleet/scripts/chaos/schedule"
 )
 
@@ -22,7 +21,6 @@ type performance struct {
 
 	mu      sync.Mutex
 	log     []string
-	frozen  []check.Span
 	emptied time.Time
 	errs    []error
 }
@@ -58,9 +56,6 @@ func (p *performance) act(ctx context.Context, a schedule.Action) {
 	defer p.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
 		p.errs = append(p.errs, fmt.Errorf("%s: %w", a, err))
-	}
-	if a.Kind == schedule.PauseWorker || a.Kind == schedule.PauseRedis {
-		p.frozen = append(p.frozen, check.Span{From: from, To: to})
 	}
 	p.log = append(p.log, fmt.Sprintf("%6.1f–%5.1f s  %s %s %s", from.Sub(p.began).Seconds(), to.Sub(p.began).Seconds(), a.Kind, a.Target, a.Arg))
 }

@@ -17,6 +17,10 @@ import (
 // slack is presence.max_lag, which the configuration leaves at its default.
 const slack = 2 * time.Second
 
+// look is how often the fleet looks how old what it knows is (250 ms), what its commits are behind (200 ms), and time to
+// ask in.
+const look = time.Second
+
 // run is the phases being played.
 type run struct {
 	world     *world
@@ -32,6 +36,7 @@ type run struct {
 	bad        map[string]bool // values of im.messages that no reader can use
 	badLetters [][]byte        // of other topics, since the phase began
 	unwritten  sync.WaitGroup
+	refused    sync.Once // a record could not be produced
 }
 
 func newRun(w *world, plan schedule.Plan, patience time.Duration, out io.Writer) *run {
@@ -47,6 +52,7 @@ func (r *run) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failures = append(r.failures, err)
+	r.say("FAILED: %v", err)
 }
 
 // play plays all phases, and returns what was found in those that it came to.
@@ -76,8 +82,25 @@ func (r *run) people(ctx context.Context) error {
 		r.publish(ctx, record, func(time.Time) {})
 	}
 	r.move(ctx, r.presence.Login(now))
-	r.unwritten.Wait()
+	if err := r.written(time.Minute); err != nil {
+		return err
+	}
 	return r.world.settle(ctx, 2*time.Minute)
+}
+
+// written waits until Kafka has everything that was produced.
+func (r *run) written(limit time.Duration) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.unwritten.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(limit):
+		return fmt.Errorf("Kafka did not take everything within %s", limit)
+	}
 }
 
 // publish produces a record; durable is called when Kafka has it.
@@ -86,9 +109,7 @@ func (r *run) publish(ctx context.Context, record load.Record, durable func(time
 	r.world.pub.Publish(ctx, stream.Message{Topic: record.Topic, Key: record.Key, Value: record.Value, Partition: stream.ByKey}, func(err error) {
 		defer r.unwritten.Done()
 		if err != nil {
-			if ctx.Err() == nil {
-				r.fail(fmt.Errorf("not produced: %w", err))
-			}
+			r.refused.Do(func() { r.fail(fmt.Errorf("not produced, and perhaps more than this: %w", err)) })
 			return
 		}
 		durable(time.Now())
@@ -118,7 +139,9 @@ func (r *run) phase(ctx context.Context, phase schedule.Phase) (report.Result, e
 	r.mu.Unlock()
 	since := time.Now()
 	r.move(ctx, r.presence.Rest(since))
-	r.unwritten.Wait()
+	if err := r.written(time.Minute); err != nil {
+		return report.Result{}, err
+	}
 	if err := w.settle(ctx, time.Minute); err != nil {
 		return report.Result{}, err
 	}
@@ -126,13 +149,15 @@ func (r *run) phase(ctx context.Context, phase schedule.Phase) (report.Result, e
 	performance := perform(ctx, w, r.plan.Seed, phase)
 	r.produce(ctx, phase)
 	err := performance.wait()
-	r.unwritten.Wait()
 	ended := time.Now()
 	if ctx.Err() != nil {
 		return report.Result{}, ctx.Err()
 	}
 	if err != nil {
 		r.fail(fmt.Errorf("%s: %w", phase.Name, err))
+	}
+	if err := r.written(r.patience); err != nil {
+		return report.Result{}, err
 	}
 	settled := w.settle(ctx, r.patience)
 	result := report.Result{Phase: phase, Log: performance.log, Settled: time.Since(ended)}
@@ -154,8 +179,8 @@ func (r *run) phase(ctx context.Context, phase schedule.Phase) (report.Result, e
 // input is all that is known of the phase that just ended.
 func (r *run) input(ctx context.Context, since time.Time, p *performance) (check.Input, error) {
 	r.mu.Lock()
-	in := check.Input{Settings: check.Settings{Slack: slack}, Devices: r.world.people.Devices(), Groups: r.world.people.Groups,
-		Bad: r.bad, BadLetters: r.badLetters, Frozen: p.frozen, Emptied: p.emptied}
+	in := check.Input{Settings: check.Settings{Slack: slack, Look: look}, Devices: r.world.people.Devices(), Groups: r.world.people.Groups,
+		Bad: r.bad, BadLetters: r.badLetters, Emptied: p.emptied}
 	r.mu.Unlock()
 	in.Changes = r.presence.Changes(since)
 	var err error

@@ -45,7 +45,7 @@ func (c *checker) badge(p *pair, push Push, pairs []*pair, reports timeline) {
 			continue
 		}
 		candidates = append(candidates, r)
-		if !r.Durable.Add(c.in.Slack).After(push.Time) && !c.waited(r, push.Time) {
+		if !r.Durable.Add(c.in.Slack + c.in.Look).After(p.admitted(push)) {
 			break // it was known
 		}
 	}
@@ -66,11 +66,6 @@ func (c *checker) badge(p *pair, push Push, pairs []*pair, reports timeline) {
 	}
 	c.v.WrongBadges++
 	c.v.example("wrong badges", fmt.Sprintf("%s: badge %d of the push at %s is not within%s", p, push.Badge, clock(push.Time), text))
-}
-
-// waited says whether a process stood still after a report, so that it may have decided before.
-func (c *checker) waited(r Change, at time.Time) bool {
-	return slices.ContainsFunc(c.in.Frozen, func(s Span) bool { return s.overlaps(r.At, at) })
 }
 
 // bounds are the numbers that a push may have, where a report was the newest.

@@ -14,6 +14,8 @@ import (
 type Settings struct {
 	// Slack is how old what the fleet knows of a device may be: presence.max_lag.
 	Slack time.Duration
+	// Look is how late the fleet may notice that what it knows is older.
+	Look time.Duration
 }
 
 // Device is one phone.
@@ -72,12 +74,8 @@ type Event struct {
 	MsgKey, User, Device string
 	Disposition, Reason  string
 	Time                 time.Time
+	Admitted             time.Time // when the attempt that it is about was let go; zero = not told
 }
-
-// Span is a time.
-type Span struct{ From, To time.Time }
-
-func (s Span) overlaps(from, to time.Time) bool { return s.From.Before(to) && from.Before(s.To) }
 
 // Input is all there is to know of one phase.
 type Input struct {
@@ -93,8 +91,6 @@ type Input struct {
 	DeadOut int      // dead letters of push.*
 	// BadLetters are values that were produced to other topics of im.* and that no reader can use.
 	BadLetters [][]byte
-	// Frozen is when a process stood still: what it had begun before is done only afterwards.
-	Frozen []Span
 	// Emptied is when Redis forgot everything; zero = it did not.
 	Emptied time.Time
 }
@@ -116,7 +112,8 @@ type Verdict struct {
 	WrongBadges int
 	Badges      int            // that were compared
 	Stale       int            // pushes to a device in the foreground or logged out for longer than the slack
-	StaleFrozen int            // the same, by a process that stood still between its decision and its push
+	UnderWay    int            // the same, where the attempt had been let go in time, and came late
+	Longest     time.Duration  // that a device had been there, of both
 	Forgotten   int            // pushes to a device in the foreground, whose presence Redis had lost
 	Unexpected  int            // pushes of what nobody produced, or to a device of nobody that it was for
 	WrongEnds   int            // dead letters, dropped tokens and other ends that nothing explains

@@ -219,25 +219,43 @@ func (c *checker) lastLook(p *pair) time.Time {
 func (c *checker) staleness(p *pair) {
 	line := c.lines[p.device]
 	for _, push := range p.accepted() {
-		fine := false
-		for state := range line.known(push.Time, push.Time, c.in.Slack) {
-			fine = fine || state.wantsPush()
+		fits := func(at time.Time, slack time.Duration) bool {
+			for state := range line.known(at, at, slack) {
+				if state.wantsPush() {
+					return true
+				}
+			}
+			return false
 		}
-		if fine {
+		if fits(push.Time, c.in.Slack) {
 			continue
 		}
 		since, _ := line.last(push.Time)
-		switch {
-		case since.State == Foreground && c.forgot(since, push.Time):
+		if since.State == Foreground && c.forgot(since, push.Time) {
 			c.v.Forgotten++
-		case slices.ContainsFunc(c.in.Frozen, func(s Span) bool { return s.overlaps(since.At, push.Time) }):
-			c.v.StaleFrozen++
-			c.v.example("stale after standing still", c.stale(p, since))
-		default:
-			c.v.Stale++
-			c.v.example("stale", c.stale(p, since))
+			continue
+		}
+		c.v.Longest = max(c.v.Longest, push.Time.Sub(since.At))
+		if fits(p.admitted(push), c.in.Slack+c.in.Look) {
+			c.v.UnderWay++
+			c.v.example("stale, but under way", c.stale(p, since))
+			continue
+		}
+		c.v.Stale++
+		c.v.example("stale", c.stale(p, since))
+	}
+}
+
+// admitted is when the attempt that led to a push was let go, as the fleet tells it; where it does not, when the push
+// came.
+func (p *pair) admitted(push Push) time.Time {
+	found := push.Time
+	for _, e := range p.events {
+		if !e.Admitted.IsZero() && e.Admitted.Before(push.Time) && !e.Time.Before(push.Time.Add(-time.Second)) {
+			found = e.Admitted
 		}
 	}
+	return found
 }
 
 func (c *checker) stale(p *pair, since Change) string {
@@ -285,7 +303,7 @@ func (c *checker) order() {
 			c.v.Ordered++
 			if p.pushes[0].Time.Before(before.pushes[0].Time) {
 				c.v.Misordered++
-				c.v.example("misordered", fmt.Sprintf("%s, but before it was produced %s", p, before))
+				c.v.example("misordered", fmt.Sprintf("%s, but before it was produced: %s", p, before))
 				continue
 			}
 		}

@@ -19,8 +19,8 @@ simulators' ledgers hold, the ends in push.events and the dead letters. It works
 | answer lost | repetitions after an answer that never arrived: the provider took the push and the connection broke before it said so. To send again is the only way not to lose one |
 | out of order | first attempts that a phone got before an earlier message of the same conversation and lane, of those compared |
 | wrong badges | numbers that are neither what the phone last reported, plus the messages since, nor within what was under way; of those compared. After Redis lost its data nobody knows the numbers before |
-| stale | pushes to a phone that had been in the foreground or logged out for more than 2 s |
-| after standing still | the same, by a process that was stopped (SIGSTOP) between its decision and its push |
+| stale | pushes to a phone that had been in the foreground or logged out for more than 2 s, and that were let go when the fleet had to know it |
+| late under way | pushes to such a phone that were let go before, and came late: the provider was slow, the connection broke, or the process stood still (SIGSTOP) |
 | late presence | not pushed, because of where the phone had been more than 2 s before the message |
 | unexpected | pushes that nobody produced, or to a phone of somebody else |
 | wrong ends | dead letters of good records, dropped tokens, expiry |

@@ -53,9 +53,9 @@ func (r Run) Passed() bool {
 // Line sums a phase up.
 func Line(r Result) string {
 	v := r.Verdict
-	text := fmt.Sprintf("pushes=%d lost=%d late=%d duplicates=%d (%.3f %%) ambiguous=%d misordered=%d of %d wrong-badges=%d of %d stale=%d (frozen %d) unexpected=%d wrong-ends=%d settled after %.1f s",
+	text := fmt.Sprintf("pushes=%d lost=%d late=%d duplicates=%d (%.3f %%) ambiguous=%d misordered=%d of %d wrong-badges=%d of %d stale=%d (under way %d, longest %.1f s) unexpected=%d wrong-ends=%d settled after %.1f s",
 		v.Pushed, v.Lost, v.Late, v.Duplicates, 100*v.Share(r.scenario()), v.Ambiguous, v.Misordered, v.Ordered, v.WrongBadges, v.Badges, v.Stale,
-		v.StaleFrozen, v.Unexpected, v.WrongEnds, r.Settled.Seconds())
+		v.UnderWay, v.Longest.Seconds(), v.Unexpected, v.WrongEnds, r.Settled.Seconds())
 	if missed := r.Missed(); len(missed) > 0 {
 		return text + "; MISSED: " + strings.Join(missed, ", ")
 	}
@@ -130,7 +130,7 @@ func (r Run) Write(w io.Writer) error {
 }
 
 func (r Run) table(b *strings.Builder) {
-	b.WriteString("| Scenario | messages | faults | pushes | lost | duplicates | limit | answer lost | out of order | wrong badges | stale | after standing still | late presence | unexpected | wrong ends | worked off after | bars |\n")
+	b.WriteString("| Scenario | messages | faults | pushes | lost | duplicates | limit | answer lost | out of order | wrong badges | stale | late under way | late presence | unexpected | wrong ends | worked off after | bars |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, result := range r.Results {
 		v := result.Verdict
@@ -144,6 +144,6 @@ func (r Run) table(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d (%.3f %%) | %s | %d | %d of %d | %d of %d | %d | %d | %d | %d | %d | %.0f s | %s |\n", result.Phase.Name,
 			v.Records, len(result.Phase.Actions), v.Pushed, v.Lost, v.Repeated(result.scenario()), 100*v.Share(result.scenario()), limit, v.Ambiguous,
-			v.Misordered, v.Ordered, v.WrongBadges, v.Badges, v.Stale, v.StaleFrozen, v.Late, v.Unexpected, v.WrongEnds, result.Settled.Seconds(), bars)
+			v.Misordered, v.Ordered, v.WrongBadges, v.Badges, v.Stale, v.UnderWay, v.Late, v.Unexpected, v.WrongEnds, result.Settled.Seconds(), bars)
 	}
 }
