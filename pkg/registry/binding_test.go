@@ -109,6 +109,16 @@ func testTokenMoves(t *testing.T, f *fixture) {
 	if got := f.binding("bob", "phone").Binding.Token; got != "own" {
 		t.Errorf("bob lost another token: %q", got)
 	}
+	// Apple's tokens are bytes: capitals or not, it is one token, and it stays as it was given.
+	f.apply(f.event(EventLogin, 33, token("00AbCdEf"), of("eve", "phone")), f.event(EventLogin, 34, token("00aBcDeF"), of("fay", "phone")))
+	if eve, fay := f.binding("eve", "phone").Binding.Token, f.binding("fay", "phone").Binding.Token; eve != "" || fay != "00aBcDeF" {
+		t.Errorf("a token in other letters: eve has %q, fay has %q", eve, fay)
+	}
+	// Google's are text.
+	f.apply(f.event(EventLogin, 35, token("x:AbC"), of("gus", "phone")), f.event(EventLogin, 36, token("x:aBc"), of("hal", "phone")))
+	if gus, hal := f.binding("gus", "phone").Binding.Token, f.binding("hal", "phone").Binding.Token; gus != "x:AbC" || hal != "x:aBc" {
+		t.Errorf("another token: gus has %q, hal has %q", gus, hal)
+	}
 	// A logged-out device loses it too: a login without a token must not find it again.
 	f.apply(f.event(EventLogout, 40, of("dave", "phone")), f.event(EventLogin, 41, token("shared")), f.event(EventLogin, 42, of("dave", "phone")))
 	if got := f.binding("dave", "phone").Binding.Token; got != "" {

@@ -36,10 +36,20 @@ func namedTokens(token, voip *string) []namedToken {
 
 // key names the key that holds the token's owner. A token of one kind is never one of the other.
 func (t namedToken) key(app string) string {
+	value := sameToken(t.value)
 	if t.kind != "" {
-		return tokenKey(app, t.kind+"\x00"+t.value)
+		return tokenKey(app, t.kind+"\x00"+value)
 	}
-	return tokenKey(app, t.value)
+	return tokenKey(app, value)
+}
+
+// sameToken is a token as it is compared with others. Apple's are bytes that an app writes down in hexadecimal, in small
+// letters or in capitals; any other's letters count as they are (see same_token in device.lua).
+func sameToken(token string) string {
+	if strings.Trim(token, "0123456789abcdefABCDEF") != "" {
+		return token
+	}
+	return strings.ToLower(token)
 }
 
 // A loss is a token that a device has no more because of an event.

@@ -58,6 +58,11 @@ local function bind(version, platform, service, credential, language, token, voi
   return table.concat({version, platform .. service, credential, language, token}, '\31')
 end
 
+-- A token as it is compared with others: see tokens.go.
+local function same_token(token)
+  return string.find(token, '^%x*$') and string.lower(token) or token
+end
+
 -- When the token and the VoIP token were named, as times that are never empty where there is a binding.
 local function tokens_times(times, bound)
   local tokened, voiped = string.match(times, '^(%d*):?(%d*)$')

@@ -11,7 +11,7 @@ local tokened, voiped = tokens_times(times, bound)
 
 local had, since = token, tokened
 if ARGV[4] == 'voip' then had, since = voip, voiped end
-if had == ARGV[2] and tonumber(since) <= tonumber(ARGV[3]) then
+if same_token(had) == same_token(ARGV[2]) and tonumber(since) <= tonumber(ARGV[3]) then
   if ARGV[4] ~= 'voip' then token = '' end
   -- With its token the whole installation went to another user: it must not ring for the former one's calls.
   if tonumber(voiped) <= tonumber(ARGV[3]) then voip = '' end
