@@ -19,6 +19,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	redis "github.com/pushfleet/pushfleet/pkg/registry/embedded"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 	kafka "github.com/pushfleet/pushfleet/pkg/stream/embedded"
 	"github.com/pushfleet/pushfleet/workers/api"
 	"github.com/pushfleet/pushfleet/workers/fleet"
@@ -37,6 +38,7 @@ type bench struct {
 	cluster  *stream.Cluster
 	pub      *stream.Publisher
 	registry *registry.Registry
+	timeline *timeline.Timeline
 }
 
 func newBench(t *testing.T) *bench {
@@ -71,6 +73,11 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.registry.Close() })
+	if b.timeline, err = timeline.Open(registry.Config{Addrs: []string{server.Addr()}},
+		timeline.Options{Sample: 1, Now: func() time.Time { return time.UnixMilli(1790000000000) }}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.timeline.Close() })
 	if err := b.registry.Complete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +107,7 @@ apps:
 func (b *bench) serve(ln net.Listener) {
 	b.t.Helper()
 	server, err := api.New(api.Options{
-		Topics: topics, DefaultApp: "demo", TokensFile: filepath.Join(b.dir, "tokens"), Publisher: b.pub, Registry: b.registry,
+		Topics: topics, DefaultApp: "demo", TokensFile: filepath.Join(b.dir, "tokens"), Publisher: b.pub, Registry: b.registry, Timeline: b.timeline,
 		KnownApp:        func(app string) bool { return app == "demo" },
 		KnownCredential: func(string, push.Platform, string) bool { return true },
 		CheckToken:      func(push.Platform, string) error { return nil },

@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
+	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
 const message = `{"App":"demo","From_Account":"alice","From_Nick":"Alice","To_Account":"bob","MsgSeq":101,"MsgRandom":900001,"MsgTimeStamp":1790000000,"MsgBody":[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hello"}}],"OfflinePushInfo":{"Ext":"{\"page\":\"chat\"}","ApnsInfo":{"Sound":"ding.caf"}}}`
@@ -143,20 +147,49 @@ func TestTrace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	const key = "at:p.im.messages/0/17"
-	if err := b.registry.AppendTimeline(t.Context(), []registry.TimelineEntry{
-		{App: "demo", MsgKey: key, User: "bob", Device: "d", Platform: "apns", Id: "x", Disposition: "push", Reason: "killed", TimeMs: 1790000000120},
-		{App: "demo", MsgKey: key, User: "bob", Device: "d", Platform: "apns", Id: "x", Disposition: "delivered", Answer: "200", TimeMs: 1790000000150, Attempt: 1},
-	}); err != nil {
+	entry := func(user, device string, after int64, disposition string) timeline.Entry {
+		return &schemasv1.Event{App: "demo", MsgKey: key, User: user, Device: device, Platform: "apns", Id: "x", Disposition: disposition,
+			TimeMs: 1790000000000 + after}
+	}
+	routed, retry, delivered := entry("bob", "d", 120, "push"), entry("bob", "d", 200, "retry"), entry("bob", "d", 10350, "delivered")
+	routed.Reason = "killed"
+	retry.Reason, retry.Answer, retry.Attempt, retry.AdmittedMs, retry.DueMs = "timeout", "503", 1, 1790000000150, 1790000010200
+	delivered.Answer, delivered.Attempt, delivered.Redrive, delivered.Purpose = "200", 2, 1, "recall"
+	filtered, clicked := entry("carol", "e", 121, "filter"), entry("bob", "d", 20000, "clicked")
+	filtered.Reason, filtered.Id = "foreground", ""
+	if err := b.timeline.Append(t.Context(), []timeline.Entry{routed, filtered, retry, delivered, clicked}); err != nil {
 		t.Fatal(err)
 	}
 	const want = `{"time":"2026-09-21T14:13:20.12Z","user":"bob","device":"d","platform":"apns","id":"x","disposition":"push","reason":"killed"}
-{"time":"2026-09-21T14:13:20.15Z","user":"bob","device":"d","platform":"apns","id":"x","disposition":"delivered","answer":"200","attempt":1}
+{"time":"2026-09-21T14:13:20.2Z","user":"bob","device":"d","platform":"apns","id":"x","disposition":"retry","reason":"timeout","answer":"503","attempt":1,"admitted":"2026-09-21T14:13:20.15Z","due":"2026-09-21T14:13:30.2Z"}
+{"time":"2026-09-21T14:13:30.35Z","user":"bob","device":"d","platform":"apns","id":"x","purpose":"recall","disposition":"delivered","answer":"200","attempt":2,"redrive":1}
+{"time":"2026-09-21T14:13:40Z","user":"bob","device":"d","platform":"apns","id":"x","disposition":"clicked"}
+{"time":"2026-09-21T14:13:20.121Z","user":"carol","device":"e","platform":"apns","disposition":"filter","reason":"foreground"}
 `
 	if out := b.ok("", "trace", key, "-o", "json"); out != want {
 		t.Errorf("got\n%swant\n%s", out, want)
 	}
-	if table := b.ok("", "trace", key, "--app", "demo"); !regexp.MustCompile(`(?m)^2026-09-21T14:13:20.150Z +bob +d +apns +delivered +- +1 +200 +x$`).MatchString(table) {
-		t.Errorf("table:\n%s", table)
+	wantRows := []string{
+		"2026-09-21T14:13:20.120Z bob d apns push killed - - - x",
+		"2026-09-21T14:13:20.150Z bob d apns admitted - 1 - - x",
+		"2026-09-21T14:13:20.200Z bob d apns retry timeout 1 503 2026-09-21T14:13:30.200Z x",
+		"2026-09-21T14:13:30.350Z bob d apns delivered (recall) - 2 (redrive 1) 200 - x",
+		"2026-09-21T14:13:40.000Z bob d apns clicked - - - - x",
+		"2026-09-21T14:13:20.121Z carol e apns filter foreground - - - -",
 	}
+	var rows []string
+	for _, line := range strings.Split(strings.TrimSpace(b.ok("", "trace", key, "--app", "demo")), "\n")[1:] {
+		rows = append(rows, strings.Join(strings.Fields(line), " "))
+	}
+	if diff := cmp.Diff(wantRows, rows); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if rows := strings.Count(b.ok("", "trace", key, "--user", "carol"), "\n"); rows != 2 {
+		t.Errorf("%d lines of one user", rows)
+	}
+	if rows := strings.Count(b.ok("", "trace", key, "--device", "d"), "\n"); rows != 6 {
+		t.Errorf("%d lines of one device", rows)
+	}
+	b.fails(1, "nothing is known", "trace", key, "--user", "dave")
 	b.fails(1, "nothing is known", "trace", "c2c:x:1_2_3")
 }

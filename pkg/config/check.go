@@ -56,6 +56,7 @@ func (c *Config) check(m *mistakes) {
 	if c.Limits.InFlightBytes < minInFlightBytes {
 		m.add("limits.in_flight_bytes", "expected at least 4MiB, for a few of the largest records")
 	}
+	c.Timeline.check(m)
 	if c.Shutdown.Grace <= 0 || c.Shutdown.Grace > maxGrace {
 		m.add("shutdown.grace", "expected more than 0s, at most %s", maxGrace)
 	}
@@ -94,6 +95,29 @@ func (r Retry) check(m *mistakes) {
 	atLeast(m, "retry.max_attempts", r.MaxAttempts, 1)
 	atLeast(m, "retry.park", r.Park, time.Second)
 	atLeast(m, "retry.grace", r.Grace, 0)
+}
+
+const (
+	minTimelineTTL   = time.Minute
+	minTimelineBytes = 4 * MiB
+	// minMessageBytes holds a few devices' events.
+	minMessageBytes = 4 * KiB
+)
+
+func (t Timeline) check(m *mistakes) {
+	atLeast(m, "timeline.ttl", t.TTL, minTimelineTTL)
+	if t.Bytes < minTimelineBytes {
+		m.add("timeline.bytes", "expected at least 4MiB")
+	}
+	if t.MessageBytes < minMessageBytes || t.MessageBytes > t.Bytes {
+		m.add("timeline.message_bytes", "expected at least 4KiB, at most timeline.bytes")
+	}
+	if !(t.Sample >= 0 && t.Sample <= 1) { // nor no number
+		m.add("timeline.sample", "expected a share from 0 to 1")
+	}
+	if len(t.Redis.Addrs) > 0 {
+		addresses(m, "timeline.redis.addrs", t.Redis.Addrs)
+	}
 }
 
 func (c *Config) checkLanes(m *mistakes) {

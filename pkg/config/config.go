@@ -31,6 +31,7 @@ type Config struct {
 	Lanes      map[push.Lane]int `koanf:"lanes"` // share of the fetches by lane, for every lane
 	Topics     Topics            `koanf:"topics"`
 	Limits     Limits            `koanf:"limits"`
+	Timeline   Timeline          `koanf:"timeline"`
 	Shutdown   Shutdown          `koanf:"shutdown"`
 	Log        Log               `koanf:"log"`
 
@@ -58,7 +59,7 @@ const (
 	StartEarliest Start = "earliest"
 )
 
-// Redis is where the registry's view is.
+// Redis is where a server or a cluster is, the registry's or the timeline's.
 type Redis struct {
 	Addrs        []string `koanf:"addrs"` // one host:port: a single server; more: a cluster
 	TLS          bool     `koanf:"tls"`
@@ -108,6 +109,15 @@ type Topics struct {
 type Limits struct {
 	InFlight      int   `koanf:"in_flight"`       // records read and not yet acknowledged
 	InFlightBytes Bytes `koanf:"in_flight_bytes"` // their size
+}
+
+// Timeline bounds what is kept of every message's way, for people to look at.
+type Timeline struct {
+	TTL          time.Duration `koanf:"ttl"`           // after a message's last event
+	Bytes        Bytes         `koanf:"bytes"`         // of all timelines; the oldest give way. Half of it is failures'
+	MessageBytes Bytes         `koanf:"message_bytes"` // of one message's
+	Sample       float64       `koanf:"sample"`        // share of the messages that are kept whole; of the others failures alone
+	Redis        Redis         `koanf:"redis"`         // where; no addresses = in the registry's
 }
 
 // Shutdown bounds the end of a process.
@@ -181,6 +191,7 @@ func load(path string, platforms []push.Platform, environ func() []string) (*Con
 
 	c.API.TokensFile = c.file(c.API.TokensFile)
 	c.Redis.PasswordFile = c.file(c.Redis.PasswordFile)
+	c.Timeline.Redis.PasswordFile = c.file(c.Timeline.Redis.PasswordFile)
 	return c, nil
 }
 

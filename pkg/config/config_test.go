@@ -70,6 +70,7 @@ func TestAppsAloneAreAWholeConfiguration(t *testing.T) {
 		Lanes:    map[push.Lane]int{push.LaneUrgent: 8, push.LaneNormal: 4, push.LaneBulk: 1},
 		Topics:   Topics{Partitions: 4, Replication: 1},
 		Limits:   Limits{InFlight: 20000, InFlightBytes: 64 * MiB},
+		Timeline: Timeline{TTL: 24 * time.Hour, Bytes: 256 * MiB, MessageBytes: 256 * KiB, Sample: 1, Redis: Redis{Addrs: []string{}}},
 		Shutdown: Shutdown{Grace: 12 * time.Second},
 		Log:      Log{Level: "info", Format: "json"},
 		Apps:     got.Apps,

@@ -88,7 +88,6 @@ func TestConformance(t *testing.T) {
 		{"show", testDevices},
 		{"damaged user", testDamagedUser},
 		{"damaged settings", testDamagedSettings},
-		{"timeline", testTimeline},
 		{"rebuild", testRebuild},
 		{"recall", testRow24Recall},
 		{"recalls end", testRecallsEnd},

@@ -68,8 +68,6 @@ func messageKey(tag string) string { return "m:{" + tag + "}" }
 func groupKey(tag string) string              { return "g:{" + tag + "}" }
 func bucketKey(tag string, bucket int) string { return groupKey(tag) + ":" + strconv.Itoa(bucket) }
 
-func timelineKey(app, msgKey string) string { return "tl:{" + userTag(app, msgKey) + "}" }
-
 // TokenHash is what may be shown of a token: the first 16 hex digits of its SHA-256; "" for no token.
 func TokenHash(token string) string {
 	if token == "" {

@@ -46,7 +46,6 @@ type Options struct {
 	ReplayWindow    time.Duration    // how long claims and done marks live; default 15 min
 	MarkTTL         time.Duration    // how long the marks of unfinished notifications live; above the longest retry delay; default 2 h
 	ReceiptTTL      time.Duration    // how long it is remembered that a user has read a message, or a device's own service has taken it; default 24 h
-	TimelineTTL     time.Duration    // how long a message's timeline lives after its last entry; default 24 h
 	Logger          *zap.Logger      // default: none
 }
 
@@ -62,7 +61,6 @@ func (o Options) withDefaults() Options {
 	o.ReplayWindow = cmp.Or(o.ReplayWindow, 15*time.Minute)
 	o.MarkTTL = cmp.Or(o.MarkTTL, 2*time.Hour)
 	o.ReceiptTTL = cmp.Or(o.ReceiptTTL, 24*time.Hour)
-	o.TimelineTTL = cmp.Or(o.TimelineTTL, 24*time.Hour)
 	return o
 }
 

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
-	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
 func testRestore(t *testing.T, f *fixture) {
@@ -72,43 +70,6 @@ func testRestoredTokens(t *testing.T, f *fixture) {
 	states := f.apply(f.event(EventLogin, 20, token("aa"), of("carol", "phone")))[0].States
 	if len(states) != 2 || states[1].User != "bob" || states[1].Binding.Token != "" {
 		t.Errorf("a restored token is taken away: %+v", states)
-	}
-}
-
-func testTimeline(t *testing.T, f *fixture) {
-	entry := func(key string, n int64) TimelineEntry {
-		return &schemasv1.Event{App: f.app, MsgKey: key, User: "bob", Disposition: "push", TimeMs: n}
-	}
-	ctx := t.Context()
-	batch := []TimelineEntry{entry("a", 1), entry("b", 2), entry("a", 3), {Disposition: "dead"}}
-	for range 2 { // read again after a crash
-		if err := f.AppendTimeline(ctx, batch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := f.Timeline(ctx, f.app, "a")
-	if err != nil || len(got) != 2 || !proto.Equal(got[0], batch[0]) || !proto.Equal(got[1], batch[2]) {
-		t.Errorf("timeline: %v, %v", got, err)
-	}
-	var many []TimelineEntry
-	for i := range int64(timelineEntries + 50) {
-		many = append(many, entry("big", i+1))
-	}
-	if err := f.AppendTimeline(ctx, many); err != nil {
-		t.Fatal(err)
-	}
-	got, err = f.Timeline(ctx, f.app, "big")
-	if err != nil || len(got) != timelineEntries || got[0].TimeMs != 51 {
-		t.Errorf("a long timeline has %d entries, %v", len(got), err)
-	}
-	if ttl := f.client.PTTL(ctx, timelineKey(f.app, "big")).Val(); ttl < 23*time.Hour || ttl > 24*time.Hour {
-		t.Errorf("a timeline lives %s", ttl)
-	}
-	if got, err := f.Timeline(ctx, f.app, "unknown"); err != nil || len(got) != 0 {
-		t.Errorf("unknown: %v, %v", got, err)
-	}
-	if err := f.AppendTimeline(ctx, nil); err != nil {
-		t.Error(err)
 	}
 }
 

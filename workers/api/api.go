@@ -25,6 +25,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
@@ -59,7 +60,11 @@ type Queries interface {
 	Devices(ctx context.Context, app, user string) ([]registry.Device, error)
 	// Settings returns nil where the user never set any.
 	Settings(ctx context.Context, app, user string) (*schemasv1.UserState, error)
-	Timeline(ctx context.Context, app, msgKey string) ([]registry.TimelineEntry, error)
+}
+
+// Timeline tells a message's way, to people. [timeline.Timeline] is one.
+type Timeline interface {
+	Read(ctx context.Context, app, msgKey string) (timeline.Line, error)
 }
 
 // Options is what a [Server] works with. Where a default is named, zero means it.
@@ -70,6 +75,7 @@ type Options struct {
 
 	Publisher Publisher
 	Registry  Registry
+	Timeline  Timeline
 
 	KnownApp        func(app string) bool
 	KnownCredential func(app string, p push.Platform, credential string) bool

@@ -20,6 +20,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
@@ -40,7 +41,6 @@ type fakeRegistry struct {
 	receipts []registry.Receipt // read or acknowledged
 	devices  []registry.Device
 	settings *schemasv1.UserState
-	timeline []registry.TimelineEntry
 	asked    []string
 	err      error
 }
@@ -77,9 +77,16 @@ func (f *fakeRegistry) Devices(_ context.Context, app, user string) ([]registry.
 	return f.devices, f.err
 }
 
-func (f *fakeRegistry) Timeline(_ context.Context, app, msgKey string) ([]registry.TimelineEntry, error) {
+// fakeTimeline answers what it was given.
+type fakeTimeline struct {
+	line  timeline.Line
+	asked []string
+	err   error
+}
+
+func (f *fakeTimeline) Read(_ context.Context, app, msgKey string) (timeline.Line, error) {
 	f.asked = append(f.asked, app, msgKey)
-	return f.timeline, f.err
+	return f.line, f.err
 }
 
 const (
@@ -94,6 +101,7 @@ var now = time.Unix(1790000000, 0)
 type bench struct {
 	*Server
 	registry  *fakeRegistry
+	timeline  *fakeTimeline
 	tokens    string // the file
 	logs      *observer.ObservedLogs
 	mu        sync.Mutex
@@ -103,7 +111,7 @@ type bench struct {
 func newBench(t *testing.T, change func(*Options)) *bench {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{registry: &fakeRegistry{}, tokens: filepath.Join(t.TempDir(), "tokens"), logs: logs}
+	b := &bench{registry: &fakeRegistry{}, timeline: &fakeTimeline{}, tokens: filepath.Join(t.TempDir(), "tokens"), logs: logs}
 	writeFile(t, b.tokens, "# of the tests\n\n"+bearer+"\n")
 	text := func(s string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(s)) })
@@ -116,7 +124,7 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 			b.mu.Unlock()
 			done(nil)
 		}),
-		Registry: b.registry,
+		Registry: b.registry, Timeline: b.timeline,
 		KnownApp: func(app string) bool { return app == "demo" || app == "a|b%" },
 		KnownCredential: func(app string, p push.Platform, credential string) bool {
 			return app == "demo" && p == "apns" && credential == "demo-ios"

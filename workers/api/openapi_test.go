@@ -17,6 +17,7 @@ import (
 
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/registry"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
@@ -265,8 +266,8 @@ func TestOpenAPIDescribesTheAnswersOfQueries(t *testing.T) {
 	}, {Device: "bare"}}
 	b.registry.settings = &schemasv1.UserState{EventTimeMs: 1789999990000, SoundC2C: "a", SoundGroup: "b", QuietDaily: &schemasv1.QuietDaily{TimeZone: "UTC"},
 		QuietOnce: &schemasv1.QuietOnce{}, Options: []*schemasv1.ReceiveOption{{Conversation: "c2c:alice", Option: 2}}}
-	b.registry.timeline = []registry.TimelineEntry{{User: "bob", Device: "d", Platform: "apns", Id: "x", Disposition: "delivered", Reason: "r", Answer: "200", TimeMs: 1, Attempt: 1},
-		{Disposition: "dead"}}
+	b.timeline.line = timeline.Line{LeftOut: 3, Entries: []timeline.Entry{{User: "bob", Device: "d", Platform: "apns", Id: "x", Purpose: "recall",
+		Disposition: "retry", Reason: "r", Answer: "200", TimeMs: 1, Attempt: 1, Redrive: 1, AdmittedMs: 1, DueMs: 1}, {Disposition: "clicked"}}}
 	for path, schema := range map[string]string{
 		"/v1/apps/demo/users/bob/devices": "Devices", "/v1/apps/demo/users/bob/settings": "Settings", "/v1/apps/demo/messages/x/timeline": "Timeline",
 		"/v1/apps/other/users/bob/devices": "Problem",

@@ -61,52 +61,6 @@ func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *problem {
 	return nil
 }
 
-// timeline answers GET /v1/apps/{app}/messages/{msg_key}/timeline.
-type timeline struct {
-	App    string  `json:"app"`
-	MsgKey string  `json:"msg_key"`
-	Events []event `json:"events"`
-}
-
-// event is one step of one notification; of one recipient where device is absent, of the message where user is.
-type event struct {
-	Time        time.Time `json:"time"`
-	User        string    `json:"user,omitempty"`
-	Device      string    `json:"device,omitempty"`
-	Platform    string    `json:"platform,omitempty"`
-	ID          string    `json:"id,omitempty"` // of the notification
-	Disposition string    `json:"disposition"`
-	Reason      string    `json:"reason,omitempty"`
-	Answer      string    `json:"answer,omitempty"` // the provider's status and reason
-	Attempt     int32     `json:"attempt,omitempty"`
-}
-
-func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) *problem {
-	app, msgKey := r.PathValue("app"), r.PathValue("msg_key")
-	if p := s.unknownApp(app); p != nil {
-		return p
-	}
-	ctx, cancel := s.registryContext(r)
-	defer cancel()
-	entries, err := s.opts.Registry.Timeline(ctx, app, msgKey)
-	if err != nil {
-		return unavailable(err, "the registry does not answer")
-	}
-	answer := timeline{App: app, MsgKey: msgKey, Events: make([]event, len(entries))}
-	for i, e := range entries {
-		answer.Events[i] = eventOf(e)
-	}
-	answerJSON(w, http.StatusOK, answer)
-	return nil
-}
-
-func eventOf(e registry.TimelineEntry) event {
-	return event{
-		Time: time.UnixMilli(e.GetTimeMs()).UTC(), User: e.GetUser(), Device: e.GetDevice(), Platform: e.GetPlatform(), ID: e.GetId(),
-		Disposition: e.GetDisposition(), Reason: e.GetReason(), Answer: e.GetAnswer(), Attempt: e.GetAttempt(),
-	}
-}
-
 func (s *Server) unknownApp(app string) *problem {
 	if s.opts.KnownApp(app) {
 		return nil

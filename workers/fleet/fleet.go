@@ -24,6 +24,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	"github.com/pushfleet/pushfleet/pkg/telemetry"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 	"github.com/pushfleet/pushfleet/workers/control"
 	"github.com/pushfleet/pushfleet/workers/outcome"
 )
@@ -55,6 +56,7 @@ type fleet struct {
 	cluster  *stream.Cluster
 	pub      *stream.Publisher
 	reg      *registry.Registry
+	line     *timeline.Timeline
 	recorder *outcome.Recorder
 	board    *control.Board
 	fresh    *freshness     // of presence; nil where no role needs it
@@ -120,6 +122,9 @@ func (f *fleet) open() error {
 	if f.reg, err = OpenRegistry(f.cfg, f.log.Named("registry")); err != nil {
 		return err
 	}
+	if f.line, err = OpenTimeline(f.cfg); err != nil {
+		return err
+	}
 	f.share = shareOf(f.cfg.Limits, f.opts.Roles)
 	f.budget = stream.NewBudget(f.share.bytes, f.share.records)
 	f.metrics = telemetry.NewMetrics()
@@ -135,17 +140,41 @@ func (f *fleet) open() error {
 
 // OpenRegistry opens the registry as configured.
 func OpenRegistry(cfg *config.Config, log *zap.Logger) (*registry.Registry, error) {
-	password := ""
-	if cfg.Redis.PasswordFile != "" {
-		text, err := os.ReadFile(cfg.Redis.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("redis.password_file: %w", err)
-		}
-		password = strings.TrimSpace(string(text))
+	server, err := redisOf(cfg.Redis, "redis")
+	if err != nil {
+		return nil, err
 	}
 	opts := RegistryOptions(cfg)
 	opts.Logger = log
-	return registry.Open(registry.Config{Addrs: cfg.Redis.Addrs, TLS: cfg.Redis.TLS, Username: cfg.Redis.Username, Password: password}, opts)
+	return registry.Open(server, opts)
+}
+
+// OpenTimeline opens the timeline as configured, in a Redis of its own or in the registry's.
+func OpenTimeline(cfg *config.Config) (*timeline.Timeline, error) {
+	where, path := cfg.Timeline.Redis, "timeline.redis"
+	if len(where.Addrs) == 0 {
+		where, path = cfg.Redis, "redis"
+	}
+	server, err := redisOf(where, path)
+	if err != nil {
+		return nil, err
+	}
+	return timeline.Open(server, timeline.Options{TTL: cfg.Timeline.TTL, Bytes: int64(cfg.Timeline.Bytes),
+		MessageBytes: int(cfg.Timeline.MessageBytes), Sample: cfg.Timeline.Sample})
+}
+
+// redisOf reads the password of a Redis; path is where it stands in the configuration.
+func redisOf(cfg config.Redis, path string) (registry.Config, error) {
+	server := registry.Config{Addrs: cfg.Addrs, TLS: cfg.TLS, Username: cfg.Username}
+	if cfg.PasswordFile == "" {
+		return server, nil
+	}
+	text, err := os.ReadFile(cfg.PasswordFile)
+	if err != nil {
+		return server, fmt.Errorf("%s.password_file: %w", path, err)
+	}
+	server.Password = strings.TrimSpace(string(text))
+	return server, nil
 }
 
 // RegistryOptions are the registry's limits as configured.
@@ -240,7 +269,8 @@ func Layout(cfg *config.Config) stream.Layout {
 // CheckFiles says which files of the configuration, apart from the platforms' own, are missing or unreadable.
 func CheckFiles(cfg *config.Config) error {
 	var errs []error
-	for path, name := range map[string]string{"api.tokens_file": cfg.API.TokensFile, "redis.password_file": cfg.Redis.PasswordFile} {
+	for path, name := range map[string]string{"api.tokens_file": cfg.API.TokensFile, "redis.password_file": cfg.Redis.PasswordFile,
+		"timeline.redis.password_file": cfg.Timeline.Redis.PasswordFile} {
 		if name == "" {
 			continue
 		}

@@ -122,6 +122,11 @@ func (f *fleet) close() {
 			f.log.Warn("platform closed with an error", zap.String("platform", string(p)), zap.Error(err))
 		}
 	}
+	if f.line != nil {
+		if err := f.line.Close(); err != nil {
+			f.log.Warn("timeline closed with an error", zap.Error(err))
+		}
+	}
 	if f.reg != nil {
 		if err := f.reg.Close(); err != nil {
 			f.log.Warn("registry closed with an error", zap.Error(err))

@@ -10,6 +10,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/config"
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/stream"
+	"github.com/pushfleet/pushfleet/pkg/telemetry"
 	"github.com/pushfleet/pushfleet/workers/api"
 	"github.com/pushfleet/pushfleet/workers/control"
 	"github.com/pushfleet/pushfleet/workers/devices"
@@ -27,9 +28,11 @@ const (
 )
 
 const (
-	reportBatch    = 16 // a record of push.events packs up to 500 events
-	fanoutBatch    = 4  // a record of push.fanout stands for about 1,000 members
-	presenceWeight = 4  // of device events, beside memberships and receipts
+	reportBatch    = 16      // a record of push.events packs up to 500 events
+	reportBytes    = 4 << 20 // its own: while the timeline's Redis is away, report takes nothing from the budget of the others
+	eventWeight    = 4       // of outcomes, beside receipts
+	fanoutBatch    = 4       // a record of push.fanout stands for about 1,000 members
+	presenceWeight = 4       // of device events, beside memberships and receipts
 )
 
 // route adds the role's three sources: messages, the parts of big groups, and recalls.
@@ -138,9 +141,10 @@ func (f *fleet) devices() error {
 }
 
 func (f *fleet) report() error {
-	r := report.New(f.reg, f.log.Named("report"))
-	return f.source(RoleReport, f.bounded(stream.SourceConfig{Group: "report", Lanes: lane(f.topics.Events()),
-		BatchRecords: reportBatch}), r.Handle)
+	r := report.New(f.line, f.topics, time.Now, f.log.Named("report"))
+	f.metrics.WatchTimeline(func() telemetry.TimelineState { return telemetry.TimelineState(f.line.Stats()) })
+	return f.source(RoleReport, stream.SourceConfig{Group: "report", BatchRecords: reportBatch, MaxBytes: reportBytes, DrainTimeout: f.end.drain,
+		Lanes: []stream.Lane{{Topics: []string{f.topics.Events()}, Weight: eventWeight}, {Topics: []string{f.topics.Receipts()}}}}, r.Handle)
 }
 
 func (f *fleet) api() error {
@@ -153,7 +157,7 @@ func (f *fleet) api() error {
 	}
 	apps := Apps(f.cfg)
 	server, err := api.New(api.Options{Topics: f.topics, DefaultApp: f.cfg.DefaultApp, TokensFile: f.cfg.API.TokensFile,
-		Publisher: f.pub, Registry: f.reg, KnownApp: func(app string) bool { return apps[app] },
+		Publisher: f.pub, Registry: f.reg, Timeline: f.line, KnownApp: func(app string) bool { return apps[app] },
 		KnownCredential: f.knownCredential, CheckToken: f.CheckToken, Health: f.health.Alive(), Ready: f.health.Ready(), Metrics: f.metrics.Handler(),
 		ShutdownTimeout: f.end.drain, Registerer: f.metrics.Registerer(), Logger: f.log.Named("api")})
 	if err != nil {

@@ -1,7 +1,8 @@
-// Package report keeps what became of every message where people ask for it. Records of push.events flow in; their
-// events flow out to the timeline of each message. It promises that a record is acknowledged only when the timeline has
-// it, or when it cannot be read or kept, which is logged; an event that comes twice may stand twice. What waits for
-// Redis is bounded by the source.
+// Package report keeps what became of every message where people ask for it. Records of push.events and of im.receipts
+// flow in; their events flow out to the timeline of each message. It promises that a record is acknowledged only when the
+// timeline has it, or when it cannot be read or kept, which is logged; an event that comes twice may stand twice. While
+// the timeline's Redis is away report waits, within its source's bounds, and its topics keep the rest; nothing but report
+// waits for it.
 package report
 
 import (
@@ -13,33 +14,38 @@ import (
 
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	"github.com/pushfleet/pushfleet/pkg/stream"
-	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 )
 
-// Timeline keeps events by message; *registry.Registry is one.
+// Timeline keeps events by message; *timeline.Timeline is one.
 type Timeline interface {
-	AppendTimeline(ctx context.Context, events []*schemasv1.Event) error
+	Append(ctx context.Context, entries []timeline.Entry) error
 }
 
 const (
-	redisPause   = 100 * time.Millisecond // between two tries while Redis is away
-	chunkEvents  = 2000                   // in one pipeline: about 400 KB, a few ms of Redis' time
-	lastingTries = 5                      // of an error that asking again does not heal; then the culprit is looked for
+	redisPause   = 100 * time.Millisecond // between two tries while Redis is away, at first
+	longestPause = 5 * time.Second
+	chunkEvents  = 2000 // in one pipeline: about 400 KB, a few ms of Redis' time
+	lastingTries = 5    // of an error that asking again does not heal; then the culprit is looked for
 )
 
 // Report is the role. Handle is called by one goroutine.
 type Report struct {
-	timeline Timeline
-	log      *zap.Logger
+	line   Timeline
+	topics stream.Topics
+	now    func() time.Time
+	log    *zap.Logger
 }
 
 // New returns a Report.
-func New(timeline Timeline, log *zap.Logger) *Report { return &Report{timeline: timeline, log: log} }
+func New(line Timeline, topics stream.Topics, now func() time.Time, log *zap.Logger) *Report {
+	return &Report{line: line, topics: topics, now: now, log: log}
+}
 
 // Handle appends a batch to the timelines, chunk by chunk, and acknowledges what a chunk has completed. It returns when
 // all is kept, or when ctx ended, which leaves the rest to be read again.
 func (r *Report) Handle(ctx context.Context, batch []*stream.Record) {
-	var events []*schemasv1.Event
+	var events []timeline.Entry
 	first := 0 // of the records that are not acknowledged
 	for i, rec := range batch {
 		events = append(events, r.read(rec)...)
@@ -61,20 +67,20 @@ func (r *Report) Handle(ctx context.Context, batch []*stream.Record) {
 	}
 }
 
-func (r *Report) read(rec *stream.Record) []*schemasv1.Event {
-	pack := new(schemasv1.Events)
-	if err := pack.UnmarshalVT(rec.Value); err != nil {
+func (r *Report) read(rec *stream.Record) []timeline.Entry {
+	events, err := Events(r.topics, rec, r.now())
+	if err != nil {
 		r.log.Error("unreadable events skipped", zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset), zap.Error(err))
-		return nil
 	}
-	return pack.GetEvents()
+	return events
 }
 
 // keep repeats until the timeline has the events; its error says that ctx ended before. After so many lasting errors it
 // divides the events until the one is found that cannot be kept, so that it holds up no other.
-func (r *Report) keep(ctx context.Context, events []*schemasv1.Event, tries int) error {
+func (r *Report) keep(ctx context.Context, events []timeline.Entry, tries int) error {
+	pause := redisPause
 	for failed := 0; ; failed++ {
-		err := r.timeline.AppendTimeline(ctx, events)
+		err := r.line.Append(ctx, events)
 		if err == nil {
 			return nil
 		}
@@ -87,14 +93,15 @@ func (r *Report) keep(ctx context.Context, events []*schemasv1.Event, tries int)
 			r.log.Warn("timeline does not answer; report holds", zap.Error(err))
 		}
 		select {
-		case <-time.After(redisPause):
+		case <-time.After(pause):
+			pause = min(2*pause, longestPause)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func (r *Report) divide(ctx context.Context, events []*schemasv1.Event, cause error) error {
+func (r *Report) divide(ctx context.Context, events []timeline.Entry, cause error) error {
 	if len(events) == 1 {
 		e := events[0]
 		r.log.Error("event skipped: its timeline cannot be written", zap.String("app", e.GetApp()), zap.String("msg_key", e.GetMsgKey()), zap.Error(cause))

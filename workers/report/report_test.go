@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
@@ -15,14 +16,14 @@ import (
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
 )
 
-// timeline takes events, as long as refuse does not say why not.
-type timeline struct {
+// fakeTimeline takes events, as long as refuse does not say why not.
+type fakeTimeline struct {
 	calls  []int // events of each call that was taken
 	kept   map[string]bool
 	refuse func(events []*schemasv1.Event) error
 }
 
-func (t *timeline) AppendTimeline(_ context.Context, events []*schemasv1.Event) error {
+func (t *fakeTimeline) Append(_ context.Context, events []*schemasv1.Event) error {
 	if t.refuse != nil {
 		if err := t.refuse(events); err != nil {
 			return err
@@ -74,13 +75,13 @@ func packs(t *testing.T, n int, acked, dropped *int) []*stream.Record {
 func TestALargeBatchIsKeptAndAcknowledgedInChunks(t *testing.T) {
 	t.Parallel()
 	var acked, dropped int
-	line := &timeline{kept: map[string]bool{}}
+	line := &fakeTimeline{kept: map[string]bool{}}
 	var ackedAt []int
 	line.refuse = func([]*schemasv1.Event) error {
 		ackedAt = append(ackedAt, acked)
 		return nil
 	}
-	New(line, zap.NewNop()).Handle(t.Context(), packs(t, 10, &acked, &dropped))
+	New(line, stream.Topics{}, time.Now, zap.NewNop()).Handle(t.Context(), packs(t, 10, &acked, &dropped))
 	if diff := cmp.Diff([]int{2000, 2000, 1000}, line.calls); diff != "" {
 		t.Errorf("events of each call:\n%s", diff)
 	}
@@ -96,7 +97,7 @@ func TestWhatWasNotKeptWhenItsGenerationEndsIsReadAgain(t *testing.T) {
 	t.Parallel()
 	var acked, dropped int
 	ctx, end := context.WithCancel(t.Context())
-	line := &timeline{kept: map[string]bool{}}
+	line := &fakeTimeline{kept: map[string]bool{}}
 	line.refuse = func([]*schemasv1.Event) error {
 		if acked == 0 {
 			return nil
@@ -104,7 +105,7 @@ func TestWhatWasNotKeptWhenItsGenerationEndsIsReadAgain(t *testing.T) {
 		end()
 		return errors.New("connection refused")
 	}
-	New(line, zap.NewNop()).Handle(ctx, packs(t, 10, &acked, &dropped))
+	New(line, stream.Topics{}, time.Now, zap.NewNop()).Handle(ctx, packs(t, 10, &acked, &dropped))
 	if acked != 4 || dropped != 6 {
 		t.Errorf("%d acknowledged, %d dropped, want the first chunk of four and the rest", acked, dropped)
 	}
@@ -115,7 +116,7 @@ func TestAnEventThatCannotBeKeptHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var acked, dropped int
 		refused := 0
-		line := &timeline{kept: map[string]bool{}}
+		line := &fakeTimeline{kept: map[string]bool{}}
 		line.refuse = func(events []*schemasv1.Event) error {
 			for _, e := range events {
 				if e.GetMsgKey() == "m1-77" {
@@ -125,7 +126,7 @@ func TestAnEventThatCannotBeKeptHoldsUpNoOther(t *testing.T) {
 			}
 			return nil
 		}
-		New(line, zap.NewNop()).Handle(t.Context(), packs(t, 3, &acked, &dropped))
+		New(line, stream.Topics{}, time.Now, zap.NewNop()).Handle(t.Context(), packs(t, 3, &acked, &dropped))
 		if acked != 3 || dropped != 0 || len(line.kept) != 1499 {
 			t.Errorf("%d acknowledged, %d dropped, %d of 1499 events kept", acked, dropped, len(line.kept))
 		}
