@@ -7,6 +7,7 @@ GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 PLUGINS := $(CURDIR)/.cache/bin
 FUZZTIME ?= 20s
+SEED ?= 1
 
 # Nothing of the product needs cgo; the race detector does.
 export CGO_ENABLED := 0
@@ -30,6 +31,16 @@ race: ## the same with the race detector (needs a C compiler)
 .PHONY: integration
 integration: ## run the tests on a real Kafka, a real Redis and a Redis Cluster, started and stopped here
 	scripts/integration
+
+.PHONY: chaos
+chaos: build ## break everything around a fleet by the schedule of SEED and write docs/reports/chaos.md (half an hour)
+	$(GO) build -o bin/ ./scripts/chaos
+	bin/chaos -seed $(SEED) -report docs/reports/chaos.md
+
+.PHONY: chaos-short
+chaos-short: build ## the same in three minutes, without the page
+	$(GO) build -o bin/ ./scripts/chaos
+	bin/chaos -seed $(SEED) -short
 
 .PHONY: demo
 demo: ## tell the whole story on the embedded fleet, each step checked

@@ -47,8 +47,14 @@ func main() {
 		fmt.Print(plan)
 		return
 	}
+	limit := longest
+	if o.short {
+		limit = longestShort
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the run took longer than %s", limit))
 	result, err := o.run(ctx, plan)
+	cancel()
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
@@ -90,8 +96,10 @@ func targets() schedule.Targets {
 }
 
 const (
-	patience      = 4 * time.Minute
-	shortPatience = time.Minute
+	patience      = 4 * time.Minute // for everything to be worked off after a scenario
+	shortPatience = 90 * time.Second
+	longest       = 45 * time.Minute // of a run, whatever happens
+	longestShort  = 10 * time.Minute
 )
 
 func (o options) run(ctx context.Context, plan schedule.Plan) (result report.Run, err error) {
@@ -123,7 +131,8 @@ func (o options) run(ctx context.Context, plan schedule.Plan) (result report.Run
 	result.Results, err = r.play(ctx)
 	result.Took = time.Since(began)
 	if err != nil {
-		return result, err
+		result.Failures = r.failures
+		return result, errors.Join(err, context.Cause(ctx))
 	}
 	if err := errors.Join(w.workers.close(true), w.workers.crashes()); err != nil {
 		r.fail(err)
