@@ -24,6 +24,7 @@
 //	pushfleet_kafka_fetched_bytes_total{role,group}
 //	pushfleet_kafka_generations_total{role,group}                rebalances that this process saw
 //	pushfleet_kafka_out_of_range_total{role,group}               partitions reset because their offset was not in the log
+//	pushfleet_kafka_damaged_total{role,group}                    record batches that could not be read: each became a dead letter
 //	pushfleet_kafka_abandoned_total{role,group}                  records that a drain ran out of time for: read again
 //	pushfleet_kafka_produce_requests_total{publisher}
 //	pushfleet_kafka_produce_errors_total{publisher}              requests that failed and were repeated

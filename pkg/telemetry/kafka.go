@@ -13,7 +13,7 @@ type SourceState struct {
 	Lag                                         []PartitionLag
 	Fetches, FetchErrors, Commits, CommitErrors uint64 // requests
 	Bytes                                       uint64 // fetched
-	Generations, OutOfRange, Abandoned          uint64
+	Generations, OutOfRange, Damaged, Abandoned uint64
 }
 
 // PartitionLag is how many records of a partition a reader has not acknowledged.
@@ -53,7 +53,7 @@ type kafkaCollector struct {
 	sources    map[sourceName]func() SourceState
 	publishers map[string]func() PublisherState
 
-	inFlight, lag, requests, requestErrors, fetchedBytes, generations, outOfRange, abandoned *prometheus.Desc
+	inFlight, lag, requests, requestErrors, fetchedBytes, generations, outOfRange, damaged, abandoned *prometheus.Desc
 
 	produceRequests, produceErrors, producedRecords, producedBytes, failedRecords, queuedRecords *prometheus.Desc
 }
@@ -77,6 +77,7 @@ func newKafkaCollector() *kafkaCollector {
 		fetchedBytes:  ofSource("pushfleet_kafka_fetched_bytes_total", "Bytes of records fetched."),
 		generations:   ofSource("pushfleet_kafka_generations_total", "Rebalances that this process saw."),
 		outOfRange:    ofSource("pushfleet_kafka_out_of_range_total", "Partitions reset because their offset was not in the log."),
+		damaged:       ofSource("pushfleet_kafka_damaged_total", "Record batches that could not be read, each handed on as one record."),
 		abandoned:     ofSource("pushfleet_kafka_abandoned_total", "Records that a drain ran out of time for."),
 
 		produceRequests: ofPublisher("pushfleet_kafka_produce_requests_total", "Produce requests."),
@@ -91,7 +92,7 @@ func newKafkaCollector() *kafkaCollector {
 // Describe implements [prometheus.Collector].
 func (c *kafkaCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.inFlight, c.lag, c.requests, c.requestErrors, c.fetchedBytes, c.generations, c.outOfRange, c.abandoned,
+		c.inFlight, c.lag, c.requests, c.requestErrors, c.fetchedBytes, c.generations, c.outOfRange, c.damaged, c.abandoned,
 		c.produceRequests, c.produceErrors, c.producedRecords, c.producedBytes, c.failedRecords, c.queuedRecords,
 	} {
 		out <- d
@@ -121,6 +122,7 @@ func (c *kafkaCollector) Collect(out chan<- prometheus.Metric) {
 		counter(c.fetchedBytes, s.Bytes, name.role, name.group)
 		counter(c.generations, s.Generations, name.role, name.group)
 		counter(c.outOfRange, s.OutOfRange, name.role, name.group)
+		counter(c.damaged, s.Damaged, name.role, name.group)
 		counter(c.abandoned, s.Abandoned, name.role, name.group)
 	}
 	for name, read := range c.publishers {

@@ -47,7 +47,7 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 	m.WatchSource("route", "pushfleet-route", func() SourceState {
 		return SourceState{
 			InFlight: 4, Lag: []PartitionLag{{"im.messages", 2, 9}}, Fetches: 10, FetchErrors: 1, Commits: 5, CommitErrors: 2,
-			Bytes: 600, Generations: 1, OutOfRange: 3, Abandoned: 6,
+			Bytes: 600, Generations: 1, OutOfRange: 3, Damaged: 7, Abandoned: 6,
 		}
 	})
 	m.WatchPublisher("main", func() PublisherState {
@@ -81,6 +81,7 @@ func TestEveryDocumentedMetricIsServed(t *testing.T) {
 		`pushfleet_delivery_seconds_count{lane="normal",platform="apns"} 1`,
 		`pushfleet_in_flight{group="pushfleet-route",role="route"} 4`,
 		`pushfleet_kafka_abandoned_total{group="pushfleet-route",role="route"} 6`,
+		`pushfleet_kafka_damaged_total{group="pushfleet-route",role="route"} 7`,
 		`pushfleet_kafka_failed_records_total{publisher="main"} 2`,
 		`pushfleet_kafka_fetched_bytes_total{group="pushfleet-route",role="route"} 600`,
 		`pushfleet_kafka_generations_total{group="pushfleet-route",role="route"} 1`,

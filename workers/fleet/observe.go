@@ -46,7 +46,7 @@ func sourceState(s *stream.Source) telemetry.SourceState {
 	stats := s.Stats()
 	state := telemetry.SourceState{InFlight: stats.InFlightRecords, Fetches: stats.Fetches, FetchErrors: stats.FetchErrors,
 		Commits: stats.Commits, CommitErrors: stats.CommitErrors, Bytes: stats.Bytes, Generations: stats.Generations,
-		OutOfRange: stats.OutOfRange, Abandoned: stats.Abandoned}
+		OutOfRange: stats.OutOfRange, Damaged: stats.Damaged, Abandoned: stats.Abandoned}
 	for _, l := range s.Lag() {
 		state.Lag = append(state.Lag, telemetry.PartitionLag{Topic: l.Topic, Partition: l.Partition, Records: l.Lag})
 	}
