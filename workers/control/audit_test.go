@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/pushfleet/pushfleet/pkg/stream"
 )
@@ -28,5 +30,23 @@ func TestAuditsTellTheirEndWhereThereIsOne(t *testing.T) {
 	}
 	if diff := cmp.Diff([]Audit{killed, done}, got); diff != "" {
 		t.Errorf("audits (-want +got):\n%s", diff)
+	}
+}
+
+func TestAuditsAreNoNewsToTheBoard(t *testing.T) {
+	t.Parallel()
+	records := &topic{}
+	records.write(AuditMessage(stream.Topics{}, Audit{ID: "a", By: "ben@console"}), nil)
+	core, logged := observer.New(zap.InfoLevel)
+	b := NewBoard(records, stream.Topics{}, zap.New(core))
+	b.OnChange(func(c Change) { t.Errorf("change %+v", c) })
+	for range 2 { // changes are told from the second reading on
+		if err := b.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		records.write(AuditMessage(stream.Topics{}, Audit{ID: "b", By: "ben@console"}), nil)
+	}
+	if logged.Len() != 0 {
+		t.Errorf("the board logs %v", logged.All())
 	}
 }
