@@ -20,7 +20,7 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-// transports are the settings of the sender that are measured.
+// transports are the settings of the sender that are tested and measured.
 var transports = []string{transportH2, transportStd}
 
 // BenchmarkSend compares the sender with apns2 as it comes and with h2load, a client in C that does no more than HTTP/2,

@@ -46,7 +46,6 @@ func (d *dialer) connectH2(ctx context.Context, _ func()) (client, error) {
 		return nil, err
 	}
 	return h2.NewConn(secure, h2.Settings{
-		FirstStreams: 1,
 		MaxResponse:  maxAnswer,
 		PingAfter:    d.timing.ping,
 		PingTimeout:  d.timing.pong,

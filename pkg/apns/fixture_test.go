@@ -110,7 +110,19 @@ type fixture struct {
 	roots       *x509.CertPool
 }
 
+// over runs a test on each transport.
+func over(t *testing.T, test func(t *testing.T, transport string)) {
+	t.Helper()
+	for _, transport := range transports {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			test(t, transport)
+		})
+	}
+}
+
 type options struct {
+	transport string // "" = the default
 	simulator apnstest.Config
 	platform  map[string]any
 	now       func() time.Time // of the driver, and of a simulator that has none
@@ -148,7 +160,7 @@ func start(t testing.TB, o options) *fixture {
 }
 
 // serve puts a handler in the simulator's place.
-func serve(t testing.TB, handler http.HandlerFunc) *fixture {
+func serve(t testing.TB, transport string, handler http.HandlerFunc) *fixture {
 	t.Helper()
 	authority, err := pushtest.NewAuthority()
 	if err != nil {
@@ -167,7 +179,7 @@ func serve(t testing.TB, handler http.HandlerFunc) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	return open(t, server.URL(), p8, authority, options{})
+	return open(t, server.URL(), p8, authority, options{transport: transport})
 }
 
 // open makes the driver for a server.
@@ -177,6 +189,9 @@ func open(t testing.TB, url string, p8 []byte, authority *pushtest.Authority, o 
 	write(t, filepath.Join(dir, "AuthKey.p8"), p8)
 	write(t, filepath.Join(dir, "ca.pem"), authority.CAPEM())
 	platform := map[string]any{"endpoint": url, "ca_file": "ca.pem"}
+	if o.transport != "" {
+		platform["transport"] = o.transport
+	}
 	maps.Copy(platform, o.platform)
 	s := settings(dir, platform, nil)
 	if o.now != nil {

@@ -28,7 +28,7 @@ func answer200(framer *http2.Framer, stream uint32) {
 	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: accepted, EndHeaders: true, EndStream: true})
 }
 
-func (s frameServer) start(t *testing.T) *fixture {
+func (s frameServer) start(t *testing.T, transport string) *fixture {
 	t.Helper()
 	authority, err := pushtest.NewAuthority()
 	if err != nil {
@@ -61,7 +61,7 @@ func (s frameServer) start(t *testing.T) *fixture {
 		}
 	})
 	t.Cleanup(running.Wait) // after the driver has closed its connections
-	f := open(t, "https://"+listener.Addr().String(), p8, authority, options{})
+	f := open(t, "https://"+listener.Addr().String(), p8, authority, options{transport: transport})
 	t.Cleanup(func() { listener.Close() })
 	return f
 }
@@ -96,81 +96,89 @@ func (s frameServer) serve(number int, conn net.Conn) {
 
 func TestAPushAboveTheLastStreamOfAnEndingConnectionGoesOnAnother(t *testing.T) {
 	t.Parallel()
-	f := frameServer{onEnd: func(connection int, framer *http2.Framer, stream uint32) {
-		if connection == 0 && stream > 1 {
-			_ = framer.WriteGoAway(1, http2.ErrCodeNo, []byte(`{"reason":"Shutdown"}`))
-			return
+	over(t, func(t *testing.T, transport string) {
+		f := frameServer{onEnd: func(connection int, framer *http2.Framer, stream uint32) {
+			if connection == 0 && stream > 1 {
+				_ = framer.WriteGoAway(1, http2.ErrCodeNo, []byte(`{"reason":"Shutdown"}`))
+				return
+			}
+			answer200(framer, stream)
+		}}.start(t, transport)
+		for i := range 3 {
+			if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+				t.Errorf("push %d: got %+v", i, o)
+			}
 		}
-		answer200(framer, stream)
-	}}.start(t)
-	for i := range 3 {
-		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
-			t.Errorf("push %d: got %+v", i, o)
-		}
-	}
+	})
 }
 
 func TestAPushBelowTheLastStreamOfABrokenConnectionIsAmbiguous(t *testing.T) {
 	t.Parallel()
-	f := frameServer{onEnd: func(connection int, framer *http2.Framer, stream uint32) {
-		if connection == 0 && stream == 3 {
-			_ = framer.WriteGoAway(stream, http2.ErrCodeNo, nil)
-			_ = framer.WriteRSTStream(stream, http2.ErrCodeInternal)
-			return
+	over(t, func(t *testing.T, transport string) {
+		f := frameServer{onEnd: func(connection int, framer *http2.Framer, stream uint32) {
+			if connection == 0 && stream == 3 {
+				_ = framer.WriteGoAway(stream, http2.ErrCodeNo, nil)
+				_ = framer.WriteRSTStream(stream, http2.ErrCodeInternal)
+				return
+			}
+			answer200(framer, stream)
+		}}.start(t, transport)
+		f.send(t, soon(t), notification())
+		if o := f.send(t, soon(t), notification())[0]; o.Reason != push.ReasonAmbiguous || !o.Ambiguous {
+			t.Errorf("got %+v", o)
 		}
-		answer200(framer, stream)
-	}}.start(t)
-	f.send(t, soon(t), notification())
-	if o := f.send(t, soon(t), notification())[0]; o.Reason != push.ReasonAmbiguous || !o.Ambiguous {
-		t.Errorf("got %+v", o)
-	}
-	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
-		t.Errorf("on another connection: got %+v", o)
-	}
+		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+			t.Errorf("on another connection: got %+v", o)
+		}
+	})
 }
 
 func TestARefusedStreamIsTriedOnceMore(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	refuse := 0
-	refusals := func(n int) {
-		mu.Lock()
-		defer mu.Unlock()
-		refuse = n
-	}
-	f := frameServer{onEnd: func(_ int, framer *http2.Framer, stream uint32) {
-		mu.Lock()
-		defer mu.Unlock()
-		if refuse > 0 {
-			refuse--
-			_ = framer.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
-			return
+	over(t, func(t *testing.T, transport string) {
+		var mu sync.Mutex
+		refuse := 0
+		refusals := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			refuse = n
 		}
-		answer200(framer, stream)
-	}}.start(t)
-	f.send(t, soon(t), notification())
-	refusals(1)
-	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
-		t.Errorf("refused once: got %+v", o)
-	}
-	refusals(2)
-	if o := f.send(t, soon(t), notification())[0]; o.Reason != push.ReasonNetwork || o.Ambiguous || o.Scope != push.ScopeDevice {
-		t.Errorf("refused twice: got %+v", o)
-	}
+		f := frameServer{onEnd: func(_ int, framer *http2.Framer, stream uint32) {
+			mu.Lock()
+			defer mu.Unlock()
+			if refuse > 0 {
+				refuse--
+				_ = framer.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+				return
+			}
+			answer200(framer, stream)
+		}}.start(t, transport)
+		f.send(t, soon(t), notification())
+		refusals(1)
+		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+			t.Errorf("refused once: got %+v", o)
+		}
+		refusals(2)
+		if o := f.send(t, soon(t), notification())[0]; o.Reason != push.ReasonNetwork || o.Ambiguous || o.Scope != push.ScopeDevice {
+			t.Errorf("refused twice: got %+v", o)
+		}
+	})
 }
 
 func TestALimitThatShrinksAndGrowsHoldsNothingUp(t *testing.T) {
 	t.Parallel()
-	f := frameServer{onEnd: func(_ int, framer *http2.Framer, stream uint32) {
-		limits := []uint32{1, 50, 3, 100}
-		if stream%20 == 1 {
-			_ = framer.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: limits[stream/20%4]})
+	over(t, func(t *testing.T, transport string) {
+		f := frameServer{onEnd: func(_ int, framer *http2.Framer, stream uint32) {
+			limits := []uint32{1, 50, 3, 100}
+			if stream%20 == 1 {
+				_ = framer.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: limits[stream/20%4]})
+			}
+			answer200(framer, stream)
+		}}.start(t, transport)
+		for i, o := range f.send(t, soon(t), numbered(3000)...) {
+			if o.Disposition != push.Delivered {
+				t.Fatalf("push %d: got %+v", i, o)
+			}
 		}
-		answer200(framer, stream)
-	}}.start(t)
-	for i, o := range f.send(t, soon(t), numbered(3000)...) {
-		if o.Disposition != push.Delivered {
-			t.Fatalf("push %d: got %+v", i, o)
-		}
-	}
+	})
 }

@@ -51,107 +51,120 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func TestAThousandCallersAtAColdStartOpenFewConnections(t *testing.T) {
 	t.Parallel()
-	for _, streams := range []int{100, 1000} {
-		f := start(t, options{
-			simulator: apnstest.Config{MaxStreams: streams, Latency: 20 * time.Millisecond},
-			platform:  map[string]any{"connections": maxConnections, "concurrency": 1000},
-		})
-		for i, o := range f.send(t, soon(t), numbered(1000)...) {
-			if o.Disposition != push.Delivered {
-				t.Fatalf("%d streams: notification %d: got %+v", streams, i, o)
+	over(t, func(t *testing.T, transport string) {
+		for _, streams := range []int{100, 1000} {
+			f := start(t, options{
+				transport: transport,
+				simulator: apnstest.Config{MaxStreams: streams, Latency: 20 * time.Millisecond},
+				platform:  map[string]any{"connections": maxConnections, "concurrency": 1000},
+			})
+			for i, o := range f.send(t, soon(t), numbered(1000)...) {
+				if o.Disposition != push.Delivered {
+					t.Fatalf("%d streams: notification %d: got %+v", streams, i, o)
+				}
+			}
+			if got := f.Control().Traffic.Counts(); got.Connections > 4 || got.RefusedStreams > 0 {
+				t.Errorf("%d streams: got %+v, want at most 4 connections and no refused stream", streams, got)
 			}
 		}
-		if got := f.Control().Traffic.Counts(); got.Connections > 4 || got.RefusedStreams > 0 {
-			t.Errorf("%d streams: got %+v, want at most 4 connections and no refused stream", streams, got)
-		}
-	}
+	})
 }
 
 func TestANewConnectionCarriesOneRequestUntilItsAnswer(t *testing.T) {
 	t.Parallel()
-	f := start(t, options{simulator: apnstest.Config{FirstStreams: 1000}}).paced(t, platformConfig{Connections: 2, Concurrency: 10}, func(*timing) {})
-	p := f.pool()
-	first, err := p.acquire(soon(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c, err := p.try(); c != nil || err != nil {
-		t.Errorf("before the answer: got %v, %v, want to wait", c, err)
-	}
-	p.release(first, nil, true)
-	for range 50 {
-		if c, err := p.try(); c != first || err != nil {
-			t.Fatalf("after the answer: got %v, %v, want the connection", c, err)
+	over(t, func(t *testing.T, transport string) {
+		f := start(t, options{transport: transport, simulator: apnstest.Config{FirstStreams: 1000}}).paced(t, platformConfig{Transport: transport, Connections: 2, Concurrency: 10}, func(*timing) {})
+		p := f.pool()
+		first, err := p.acquire(soon(t))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		if c, err := p.try(); c != nil || err != nil {
+			t.Errorf("before the answer: got %v, %v, want to wait", c, err)
+		}
+		p.release(first, nil, true)
+		for range 50 {
+			if c, err := p.try(); c != first || err != nil {
+				t.Fatalf("after the answer: got %v, %v, want the connection", c, err)
+			}
+		}
+	})
 }
 
 func TestTheNextConnectionWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
-	f := start(t, options{}).paced(t, platformConfig{Connections: 3, Concurrency: 600}, func(pace *timing) { pace.grow = time.Hour })
-	f.send(t, soon(t), numbered(3000)...)
-	if got := f.Control().Traffic.Counts().Connections; got != 1 {
-		t.Errorf("got %d connections within the time between two, want 1", got)
-	}
+	over(t, func(t *testing.T, transport string) {
+		f := start(t, options{transport: transport}).paced(t, platformConfig{Transport: transport, Connections: 3, Concurrency: 600}, func(pace *timing) { pace.grow = time.Hour })
+		f.send(t, soon(t), numbered(3000)...)
+		if got := f.Control().Traffic.Counts().Connections; got != 1 {
+			t.Errorf("got %d connections within the time between two, want 1", got)
+		}
+	})
 }
 
 func TestConnectionsFollowTheLoad(t *testing.T) {
 	t.Parallel()
-	f := start(t, options{simulator: apnstest.Config{Latency: 20 * time.Millisecond}}).
-		paced(t, platformConfig{Connections: 3, Concurrency: 600}, func(pace *timing) {
-			pace.grow, pace.shrink = time.Millisecond, 100*time.Millisecond
-		})
-	f.send(t, soon(t), numbered(1)...)
-	if got := f.pool().open(); got != 1 {
-		t.Errorf("one push: %d connections", got)
-	}
-	f.send(t, soon(t), numbered(3000)...)
-	if got := f.Control().Traffic.Counts().Connections; got != 3 {
-		t.Errorf("600 pushes at a time: %d connections, want all 3", got)
-	}
-	eventually(t, "one connection is left", func() bool { return f.pool().open() == 1 })
-	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
-		t.Errorf("on the connection that is left: got %+v", o)
-	}
-	if got := f.Control().Traffic.Counts().Connections; got != 3 {
-		t.Errorf("%d connections, want no new one", got)
-	}
+	over(t, func(t *testing.T, transport string) {
+		f := start(t, options{transport: transport, simulator: apnstest.Config{Latency: 20 * time.Millisecond}}).
+			paced(t, platformConfig{Transport: transport, Connections: 3, Concurrency: 600}, func(pace *timing) {
+				pace.grow, pace.shrink = time.Millisecond, 100*time.Millisecond
+			})
+		f.send(t, soon(t), numbered(1)...)
+		if got := f.pool().open(); got != 1 {
+			t.Errorf("one push: %d connections", got)
+		}
+		f.send(t, soon(t), numbered(3000)...)
+		if got := f.Control().Traffic.Counts().Connections; got != 3 {
+			t.Errorf("600 pushes at a time: %d connections, want all 3", got)
+		}
+		eventually(t, "one connection is left", func() bool { return f.pool().open() == 1 })
+		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+			t.Errorf("on the connection that is left: got %+v", o)
+		}
+		if got := f.Control().Traffic.Counts().Connections; got != 3 {
+			t.Errorf("%d connections, want no new one", got)
+		}
+	})
 }
 
 func TestAPeerThatFallsSilentIsNoticed(t *testing.T) {
 	t.Parallel()
-	stopped := make(chan struct{})
-	f := frameServer{onEnd: func(connection int, framer *http2.Framer, stream uint32) {
-		if connection == 0 && stream > 1 {
-			<-stopped // and so answers no ping either
-			return
+	over(t, func(t *testing.T, transport string) {
+		stopped := make(chan struct{})
+		f := frameServer{onEnd: func(connection int, framer *http2.Framer, stream uint32) {
+			if connection == 0 && stream > 1 {
+				<-stopped // and so answers no ping either
+				return
+			}
+			answer200(framer, stream)
+		}}.start(t, transport).paced(t, platformConfig{Transport: transport, Connections: 1, Concurrency: 10}, func(pace *timing) {
+			pace.ping, pace.pong = 50*time.Millisecond, 50*time.Millisecond
+		})
+		defer close(stopped)
+		f.send(t, soon(t), notification())
+		if o := f.send(t, soon(t), notification())[0]; o.Reason != push.ReasonAmbiguous || !o.Ambiguous {
+			t.Errorf("what was being sent: got %+v", o)
 		}
-		answer200(framer, stream)
-	}}.start(t).paced(t, platformConfig{Connections: 1, Concurrency: 10}, func(pace *timing) {
-		pace.ping, pace.pong = 50*time.Millisecond, 50*time.Millisecond
+		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+			t.Errorf("on a new connection: got %+v", o)
+		}
 	})
-	defer close(stopped)
-	f.send(t, soon(t), notification())
-	if o := f.send(t, soon(t), notification())[0]; o.Reason != push.ReasonAmbiguous || !o.Ambiguous {
-		t.Errorf("what was being sent: got %+v", o)
-	}
-	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
-		t.Errorf("on a new connection: got %+v", o)
-	}
 }
 
 func TestACertificateThatIsNotTakenParks(t *testing.T) {
 	t.Parallel()
-	f := frameServer{
-		onEnd: func(_ int, framer *http2.Framer, stream uint32) { answer200(framer, stream) },
-		tls:   func(cfg *tls.Config) { cfg.ClientAuth = tls.RequireAnyClientCert },
-	}.start(t)
-	for i := range 3 {
-		o := f.send(t, soon(t), notification())[0]
-		if o.Disposition != push.Park || o.Reason != push.ReasonCredentialRefused || o.Scope != push.ScopeCredential || o.Ambiguous {
-			t.Errorf("push %d: got %+v", i, o)
+	over(t, func(t *testing.T, transport string) {
+		f := frameServer{
+			onEnd: func(_ int, framer *http2.Framer, stream uint32) { answer200(framer, stream) },
+			tls:   func(cfg *tls.Config) { cfg.ClientAuth = tls.RequireAnyClientCert },
+		}.start(t, transport)
+		for i := range 3 {
+			o := f.send(t, soon(t), notification())[0]
+			if o.Disposition != push.Park || o.Reason != push.ReasonCredentialRefused || o.Scope != push.ScopeCredential || o.Ambiguous {
+				t.Errorf("push %d: got %+v", i, o)
+			}
 		}
-	}
+	})
 }
 
 func TestARetryAfterIsUnderstood(t *testing.T) {

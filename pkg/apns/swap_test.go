@@ -92,56 +92,58 @@ func state(t *testing.T, d *driver, looks int) push.CredentialState {
 // TestAKeyIsReplacedUnderLoad: every push is taken once, the key before is forgotten, and the new one signs.
 func TestAKeyIsReplacedUnderLoad(t *testing.T) {
 	t.Parallel()
-	const secondID = "NEWKEY4567"
-	second, secondP8, err := apnstest.NewKey(teamID, secondID, bundle)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := start(t, options{simulator: apnstest.Config{Keys: []apnstest.Key{second}, Latency: 5 * time.Millisecond}})
-	keyed := settings(f.dir, map[string]any{"endpoint": f.url, "ca_file": "ca.pem"}, map[string]any{"key_id": "", "key_id_file": "id"})
-	write(t, filepath.Join(f.dir, "id"), []byte(keyID+"\n"))
-	opened, err := Open(keyed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := opened.(*driver)
-	defer d.Close()
-	sender, err := d.Sender("demo", "demo-ios")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := startLoad(t, sender)
-	l.more(t, 500)
+	over(t, func(t *testing.T, transport string) {
+		const secondID = "NEWKEY4567"
+		second, secondP8, err := apnstest.NewKey(teamID, secondID, bundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := start(t, options{transport: transport, simulator: apnstest.Config{Keys: []apnstest.Key{second}, Latency: 5 * time.Millisecond}})
+		keyed := settings(f.dir, map[string]any{"endpoint": f.url, "ca_file": "ca.pem"}, map[string]any{"key_id": "", "key_id_file": "id"})
+		write(t, filepath.Join(f.dir, "id"), []byte(keyID+"\n"))
+		opened, err := Open(keyed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := opened.(*driver)
+		defer d.Close()
+		sender, err := d.Sender("demo", "demo-ios")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := startLoad(t, sender)
+		l.more(t, 500)
 
-	write(t, filepath.Join(f.dir, "AuthKey.p8"), secondP8)
-	write(t, filepath.Join(f.dir, "id"), []byte(secondID+"\n"))
-	if got := state(t, d, 2); got.KeyID != secondID || got.Problem != "" {
-		t.Errorf("after the change: %+v", got)
-	}
-	until(t, "the key before is forgotten", func() bool { return slices.Equal(d.keyIDs(), []string{secondID}) })
-	l.more(t, l.sent.Load()+500)
-	l.end()
-	if len(l.failed) > 0 {
-		t.Errorf("%d of %d failed, as %+v", len(l.failed), l.sent.Load(), l.failed[0])
-	}
-	if got := int64(f.Control().Ledger.Counts().Requests); got != l.sent.Load() {
-		t.Errorf("the simulator got %d requests for %d pushes", got, l.sent.Load())
-	}
-	if again, err := d.Sender("demo", "demo-ios"); err != nil || again != sender {
-		t.Errorf("another sender, or %v", err)
-	}
+		write(t, filepath.Join(f.dir, "AuthKey.p8"), secondP8)
+		write(t, filepath.Join(f.dir, "id"), []byte(secondID+"\n"))
+		if got := state(t, d, 2); got.KeyID != secondID || got.Problem != "" {
+			t.Errorf("after the change: %+v", got)
+		}
+		until(t, "the key before is forgotten", func() bool { return slices.Equal(d.keyIDs(), []string{secondID}) })
+		l.more(t, l.sent.Load()+500)
+		l.end()
+		if len(l.failed) > 0 {
+			t.Errorf("%d of %d failed, as %+v", len(l.failed), l.sent.Load(), l.failed[0])
+		}
+		if got := int64(f.Control().Ledger.Counts().Requests); got != l.sent.Load() {
+			t.Errorf("the simulator got %d requests for %d pushes", got, l.sent.Load())
+		}
+		if again, err := d.Sender("demo", "demo-ios"); err != nil || again != sender {
+			t.Errorf("another sender, or %v", err)
+		}
 
-	_, unknown, err := apnstest.NewKey(teamID, "UNKNOWN890")
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(f.dir, "AuthKey.p8"), unknown)
-	state(t, d, 2)
-	var refused push.Outcome
-	sender.Send(soon(t), numbered(1), func(_ int, o push.Outcome) { refused = o })
-	if refused.Reason != push.ReasonCredentialRefused {
-		t.Errorf("a key that the simulator does not know: %+v", refused)
-	}
+		_, unknown, err := apnstest.NewKey(teamID, "UNKNOWN890")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(f.dir, "AuthKey.p8"), unknown)
+		state(t, d, 2)
+		var refused push.Outcome
+		sender.Send(soon(t), numbered(1), func(_ int, o push.Outcome) { refused = o })
+		if refused.Reason != push.ReasonCredentialRefused {
+			t.Errorf("a key that the simulator does not know: %+v", refused)
+		}
+	})
 }
 
 // keyIDs are those that sign, sorted.
@@ -159,18 +161,20 @@ func (d *driver) keyIDs() []string {
 // TestABadKeyChangesNothing: what is sent goes on with the key before.
 func TestABadKeyChangesNothing(t *testing.T) {
 	t.Parallel()
-	f := start(t, options{})
-	before := state(t, f.driver, 1)
-	write(t, filepath.Join(f.dir, "AuthKey.p8"), []byte("secret garbage"))
-	got := state(t, f.driver, 2)
-	want := before
-	want.Problem = filepath.Join(f.dir, "AuthKey.p8") + ": not a PEM file"
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
-		t.Errorf("got %+v", o)
-	}
+	over(t, func(t *testing.T, transport string) {
+		f := start(t, options{transport: transport})
+		before := state(t, f.driver, 1)
+		write(t, filepath.Join(f.dir, "AuthKey.p8"), []byte("secret garbage"))
+		got := state(t, f.driver, 2)
+		want := before
+		want.Problem = filepath.Join(f.dir, "AuthKey.p8") + ": not a PEM file"
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if o := f.send(t, soon(t), notification())[0]; o.Disposition != push.Delivered {
+			t.Errorf("got %+v", o)
+		}
+	})
 }
 
 // certificates is a server that wants a client's certificate and counts pushes by its serial number.

@@ -20,9 +20,6 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
-// transports are the settings of the sender that are measured.
-var transports = []string{"std"}
-
 // BenchmarkSend compares the sender with the SDK's SendEach as it comes, against one simulator in a process of its own:
 // cpu-µs/op is what this process spent on a message. SendEach has 50 in flight, whatever one wants; more cost more,
 // because each garbage collection walks through every stack.

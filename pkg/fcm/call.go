@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/pushfleet/pushfleet/pkg/h2"
 )
 
 // maxAnswerBytes bounds what is read of an answer; FCM's have less than 2 KB.
@@ -86,12 +88,14 @@ func (c *courier) exchange(r *http.Request, sent *call) []byte {
 	out.ContentLength = int64(len(sent.body))
 	out.Body = body.reader()
 	out.GetBody = body.again
-	fail := func(status int, err error) []byte {
+	fail := func(status int, lost error) []byte {
+		err := lost
 		// The caller's end of time counts, however the transport words what it led to.
 		if ended := ctx.Err(); ended != nil {
 			err = ended
 		}
-		sent.result = result{status: status, err: err, sent: body.started.Load()}
+		// pkg/h2 reads the body before it has a stream, and knows better; the other one reads it when it writes.
+		sent.result = result{status: status, err: err, sent: body.started.Load() && !errors.Is(lost, h2.ErrNotProcessed)}
 		return nil
 	}
 

@@ -29,9 +29,10 @@ const (
 	styleBackground   = "background"
 )
 
+// The transports, as the configuration names them.
 const (
-	transportStd = "std"
-	transportH2  = "h2"
+	transportH2  = "h2"  // pkg/h2
+	transportStd = "std" // golang.org/x/net/http2
 )
 
 const (
@@ -48,7 +49,7 @@ const (
 type platformBlock struct {
 	Endpoint    string `koanf:"endpoint"`    // base address without a path; "" = FCM's own
 	CAFile      string `koanf:"ca_file"`     // PEM; "" = the system's authorities
-	Transport   string `koanf:"transport"`   // std
+	Transport   string `koanf:"transport"`   // h2 | std
 	Concurrency int    `koanf:"concurrency"` // running sends of one credential
 
 	RampUp time.Duration `koanf:"ramp_up"` // in which a project's rate grows from idle to its quota; 0 = at once
@@ -119,12 +120,8 @@ func readSettings(s push.Settings) (*settings, error) {
 	}
 	p.Endpoint = strings.TrimSuffix(p.Endpoint, "/")
 	p.CAFile = absolute(s.Dir, p.CAFile)
-	switch p.Transport {
-	case transportStd:
-	case transportH2:
-		mistake(read.path, "transport", "h2 does not exist for FCM yet, use std")
-	default:
-		mistake(read.path, "transport", "%q, want std", p.Transport)
+	if p.Transport != transportH2 && p.Transport != transportStd {
+		mistake(read.path, "transport", "%q, want h2 or std", p.Transport)
 	}
 	if p.Concurrency < 1 || p.Concurrency > maxConcurrency {
 		mistake(read.path, "concurrency", "%d, want 1 to %d", p.Concurrency, maxConcurrency)

@@ -18,13 +18,13 @@ import (
 func TestOpenNamesEveryMistakeByItsPath(t *testing.T) {
 	t.Parallel()
 	_, err := fcm.Open(settings(
-		map[string]any{"endpoint": "http://localhost", "transport": "h2", "concurrency": -1},
+		map[string]any{"endpoint": "http://localhost", "transport": "h3", "concurrency": -1},
 		map[string]any{"style": "loud"},
 		map[string]any{"platform": "fcm"},
 	))
 	want := []string{
 		"fcm.endpoint: want https://host:port",
-		"fcm.transport: h2 does not exist for FCM yet, use std",
+		`fcm.transport: "h3", want h2 or std`,
 		"fcm.concurrency: -1, want 1 to 20000",
 		`apps.demo.fcm.style: "loud", want data or notification`,
 		"apps.demo.credentials.demo-android.service_account_file: missing; or service_account_env",
@@ -42,7 +42,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"an unknown key":           {platform: map[string]any{"endpiont": ""}, want: "endpiont"},
 		"an unknown key of an app": {app: map[string]any{"chanels": nil}, want: "chanels"},
-		"an unknown transport":     {platform: map[string]any{"transport": "quic"}, want: `fcm.transport: "quic", want std`},
+		"an unknown transport":     {platform: map[string]any{"transport": "quic"}, want: `fcm.transport: "quic", want h2 or std`},
 		"an endpoint with a path":  {platform: map[string]any{"endpoint": "https://localhost/v1"}, want: "fcm.endpoint: want nothing but https://host:port"},
 		"a ramp back in time":      {platform: map[string]any{"ramp_up": -time.Second}, want: "fcm.ramp_up: -1s, want 0s to 1h0m0s"},
 		"an endpoint with a user":  {platform: map[string]any{"endpoint": "https://a:b@localhost"}, want: "fcm.endpoint: want nothing but https://host:port"},

@@ -46,12 +46,12 @@ func (d *Driver) open(account *credential.ServiceAccount, perMinute float64) (cr
 	if d.closed {
 		return credential.Opened{}, errClosed
 	}
-	if d.transport == nil {
-		opened, err := newTransport(d.settings.platform.CAFile)
+	if d.client == nil {
+		opened, err := newClient(d.settings.platform.Transport, d.settings.platform.CAFile)
 		if err != nil {
 			return credential.Opened{}, fmt.Errorf("%s.ca_file: %w", d.settings.path, err)
 		}
-		d.transport = opened
+		d.client = opened
 	}
 	s, err := newSender(d, account, d.quotaOf(account.ProjectID, perMinute))
 	if err != nil {

@@ -40,10 +40,10 @@ type Driver struct {
 
 	keepers map[string]map[string]*credential.Keeper[*credential.ServiceAccount] // by app and credential
 
-	mu        sync.Mutex
-	closed    bool
-	transport *transport        // nil until the first sender needs it
-	quotas    map[string]*quota // by project
+	mu     sync.Mutex
+	closed bool
+	client client            // nil until the first sender needs it
+	quotas map[string]*quota // by project
 }
 
 // Open checks the configuration and opens nothing.
@@ -165,8 +165,8 @@ func (d *Driver) Close() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.transport != nil {
-		d.transport.Close()
+	if d.client != nil {
+		d.client.Close()
 	}
 	return nil
 }

@@ -83,6 +83,23 @@ func open(t testing.TB, s push.Settings) push.Driver {
 	return driver
 }
 
+// transports are the settings of the driver that are tested and measured.
+var transports = []string{"h2", "std"}
+
+// over runs a test on each transport.
+func over(t *testing.T, test func(t *testing.T, transport string)) {
+	t.Helper()
+	for _, transport := range transports {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			test(t, transport)
+		})
+	}
+}
+
+// on is a platform block with nothing but a transport.
+func on(transport string) map[string]any { return map[string]any{"transport": transport} }
+
 // account is one throw-away account for all tests: its key takes long to make.
 var account = sync.OnceValues(func() (map[string]any, error) {
 	data, err := fcmtest.NewServiceAccount(project, "https://localhost/token")

@@ -36,7 +36,7 @@ func newSender(d *Driver, account *credential.ServiceAccount, quota *quota) (*se
 	ctx := context.Background() // the SDK opens nothing here
 	sdk, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: account.ProjectID},
 		option.WithEndpoint(endpoint+"/v1"),
-		option.WithHTTPClient(&http.Client{Transport: &courier{base: d.transport, now: d.now}}))
+		option.WithHTTPClient(&http.Client{Transport: &courier{base: d.client, now: d.now}}))
 	if err != nil {
 		return nil, fmt.Errorf("set up the SDK: %w", err)
 	}
@@ -47,7 +47,7 @@ func newSender(d *Driver, account *credential.ServiceAccount, quota *quota) (*se
 	return &sender{
 		driver: d,
 		client: client,
-		tokens: newTokens(fetcher(account.JWTConfig(messagingScope), d.transport), d.now),
+		tokens: newTokens(fetcher(account.JWTConfig(messagingScope), d.client), d.now),
 		quota:  quota,
 		slots:  make(chan struct{}, d.settings.platform.Concurrency),
 	}, nil
