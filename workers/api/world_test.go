@@ -89,6 +89,10 @@ func newWorld(t *testing.T, way string) *world {
 		w.written = append(w.written, m.Topic+" "+string(m.Key))
 		done(nil)
 	}), ignored{}, zap.NewNop())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() { defer close(ended); w.role.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
 	return w
 }
 
@@ -194,9 +198,9 @@ func (w *world) hears(c call) {
 
 func (w *world) handle(batch []*stream.Record) {
 	w.t.Helper()
-	acked := 0
+	acked := make(chan bool, len(batch))
 	for _, rec := range batch {
-		rec.OnAck(func(bool) { acked++ })
+		rec.OnAck(func(ok bool) { acked <- ok })
 	}
 	before := len(w.written)
 	w.role.Handle(w.t.Context(), batch)
@@ -205,8 +209,15 @@ func (w *world) handle(batch []*stream.Record) {
 			w.t.Errorf("a record is dead: %s", line)
 		}
 	}
-	if acked != len(batch) {
-		w.t.Errorf("%d of %d records acknowledged", acked, len(batch))
+	for range batch {
+		select {
+		case ok := <-acked:
+			if !ok {
+				w.t.Error("a record is left to be read again")
+			}
+		case <-time.After(time.Minute):
+			w.t.Fatal("a record is not acknowledged")
+		}
 	}
 }
 
