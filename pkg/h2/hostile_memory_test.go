@@ -14,7 +14,6 @@ import (
 // A flood is either taken in, with the connection at work afterwards, or the connection is cut. The peer that floods
 // does not read: what the client would say to it has to be bounded.
 func TestFloods(t *testing.T) {
-	const underLock = "writes its answers under a lock, and in a bubble no time passes for it"
 	for name, flood := range map[string]struct {
 		one func(p *peer, i int) error
 		lax string // see attack
