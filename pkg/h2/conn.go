@@ -40,7 +40,7 @@ type Conn struct {
 	code     http2.ErrCode
 	freed    bool // something changed that the hook is to know
 	answered bool // the first answer came
-	goAway   *http2.GoAwayError
+	goAway   *GoAwayError
 
 	work     sync.Cond // on mu: the writer has something to do
 	idle     bool      // the writer waits for work
@@ -198,6 +198,14 @@ func (c *Conn) offer(s *stream) bool {
 func (c *Conn) hasAnswered() bool {
 	answered, _ := c.state()
 	return answered
+}
+
+// isProven says whether the connection is known to work, so that a second one beside it is no attempt in the dark: by its
+// first answer where it takes few requests until then, else by the server's settings.
+func (c *Conn) isProven() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered || c.settled && c.make.settings.FirstStreams == 0
 }
 
 // state says whether an answer has come, and is an error where the connection takes no more requests.

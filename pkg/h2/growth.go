@@ -12,7 +12,7 @@ import (
 // growLocked starts to open a connection where there may be one more. The error is that of a set-up that failed so
 // recently that it is not tried again yet.
 func (p *Pool) growLocked() error {
-	if p.closed || p.dialing || len(p.conns) >= p.limits.Conns || slices.ContainsFunc(p.conns, func(c *Conn) bool { return !c.hasAnswered() }) {
+	if p.closed || p.dialing || len(p.conns) >= p.limits.Conns || slices.ContainsFunc(p.conns, func(c *Conn) bool { return !c.isProven() }) {
 		return nil
 	}
 	now := time.Now()

@@ -43,7 +43,7 @@ type DialFunc func(ctx context.Context) (net.Conn, error)
 
 // Pool is a few connections to one server. A request is only started where a stream is free. Where none is, it waits in
 // the pool's queue, and goes to the first connection that has one. One connection is opened at a time, some time after
-// the one before, and none before the one before has answered, so a cold start does not become a stampede. What load
+// the one before, and none before the one before is known to work, so a cold start does not become a stampede. What load
 // asked for once and asks for no more is closed. Safe for concurrent use.
 type Pool struct {
 	dial   DialFunc

@@ -105,6 +105,23 @@ func TestConnectionsFollowTheLoadOneByOne(t *testing.T) {
 	})
 }
 
+func TestSlowAnswersDoNotHoldUpTheNextConnection(t *testing.T) {
+	t.Parallel()
+	for first, want := range map[int]int{0: 4, 1: 1} {
+		bubble(t, Limits{Grow: time.Second}, Settings{FirstStreams: first}, func(t *testing.T, s *server, p *Pool) {
+			s.settings = []http2.Setting{limit(100)}
+			s.answer = later(time.Minute)
+			wait := send(t, p, t.Context(), 400)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if got := p.Stats().Conns; got != want {
+				t.Errorf("%d streams at first: %d connections before the first answer, want %d", first, got, want)
+			}
+			fine(t, wait())
+		})
+	}
+}
+
 func TestANewConnectionIsOpenedInTimeThoughNothingElseHappens(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{Grow: time.Second}, Settings{}, func(t *testing.T, s *server, p *Pool) {
