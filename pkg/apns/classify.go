@@ -107,7 +107,7 @@ func (a answer) unprocessed() bool {
 	if errors.As(a.err, &stream) { // net/http's own type fills it
 		return stream.Code == http2.ErrCodeRefusedStream
 	}
-	var end http2.GoAwayError
+	var end h2.GoAwayError
 	if errors.As(a.err, &end) {
 		return errors.Is(a.err, h2.ErrNotProcessed)
 	}

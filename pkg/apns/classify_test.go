@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/http2"
 
+	"github.com/pushfleet/pushfleet/pkg/h2"
 	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
@@ -114,7 +115,7 @@ func TestClassifyErrors(t *testing.T) {
 			push.Outcome{Reason: push.ReasonNetwork, Scope: push.ScopeDevice},
 		},
 		"below it": {
-			http2.GoAwayError{LastStreamID: 9}, true,
+			h2.GoAwayError{LastStreamID: 9}, true,
 			push.Outcome{Reason: push.ReasonAmbiguous, Scope: push.ScopeProvider, Ambiguous: true},
 		},
 		"deadline while waiting for a stream": {

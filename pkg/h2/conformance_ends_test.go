@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/pushfleet/pushfleet/pkg/h2"
 )
 
 // calls starts a request to each path, in this order.
@@ -100,7 +102,7 @@ func TestAPeerThatEndsWithAnErrorLeavesWhatIsBelowItsLastStreamOpen(t *testing.T
 						t.Errorf("%s: got %v", path, k.err)
 					}
 				}
-				var said http2.GoAwayError
+				var said h2.GoAwayError
 				if err := k["/1"].err; s.tells && (!errors.As(err, &said) || said.ErrCode != code || said.LastStreamID != 3 || said.DebugData != `{"reason":"trouble"}`) {
 					t.Errorf("the caller learns %v", err)
 				}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"golang.org/x/net/http2"
 )
 
 var (
@@ -20,7 +22,7 @@ var (
 )
 
 // Error is why a request got no response. Its chain holds, where it applies: the context's error, [ErrClosed],
-// [ErrBusy], an [http2.StreamError] (what ended this stream alone), an [http2.GoAwayError] (what the server said as it
+// [ErrBusy], an [http2.StreamError] (what ended this stream alone), a [GoAwayError] (what the server said as it
 // ended the connection), an [http2.ConnectionError] (how it broke the protocol), a [*DialError], or the network's error.
 type Error struct {
 	Cause error
@@ -39,6 +41,18 @@ func (e *Error) Is(target error) bool { return target == ErrNotProcessed && e.No
 
 // Timeout says whether the caller's deadline passed.
 func (e *Error) Timeout() bool { return errors.Is(e.Cause, context.DeadlineExceeded) }
+
+// GoAwayError is what the server said as it ended the connection.
+type GoAwayError struct {
+	LastStreamID uint32 // up to which it processes requests
+	ErrCode      http2.ErrCode
+	DebugData    string // the server's own words, up to 256 bytes
+}
+
+// Error tells what it said.
+func (e GoAwayError) Error() string {
+	return fmt.Sprintf("the server ends the connection after stream %d: %v %q", e.LastStreamID, e.ErrCode, e.DebugData)
+}
 
 // DialError is why no connection could be set up. It has no chain: a deadline of the set-up is not one of the caller's.
 type DialError struct {

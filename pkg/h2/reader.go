@@ -254,7 +254,7 @@ const maxDebug = 256
 // The others go on.
 func (c *Conn) takeGoAwayLocked(frame *http2.GoAwayFrame) {
 	debug := frame.DebugData()
-	c.goAway = &http2.GoAwayError{
+	c.goAway = &GoAwayError{
 		LastStreamID: frame.LastStreamID, ErrCode: frame.ErrCode, DebugData: string(debug[:min(len(debug), maxDebug)]),
 	}
 	if c.refusal == nil {

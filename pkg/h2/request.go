@@ -24,8 +24,12 @@ type request struct {
 	size   uint32 // of the header list
 }
 
-// maxKept bounds what a request that is used again keeps of the one before, in bytes.
-const maxKept = 8 << 10
+const (
+	// usual is what the block of a push takes, in bytes.
+	usual = 768
+	// maxKept bounds what a request that is used again keeps of the one before, in bytes.
+	maxKept = 8 << 10
+)
 
 // maker makes streams of requests. What it lends out comes back as soon as possible, so that a request that waits for its
 // answer holds little.
@@ -43,7 +47,7 @@ func newMaker(settings Settings) *maker {
 		m.indexed[name] = struct{}{}
 	}
 	m.streams.New = func() any { return &stream{done: make(chan struct{}, 1)} }
-	m.requests.New = func() any { return new(request) }
+	m.requests.New = func() any { return &request{fields: make(fields, 0, 8), block: make([]byte, 0, usual)} }
 	m.lists.New = func() any { return new(fields) }
 	return m
 }
