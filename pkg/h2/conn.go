@@ -122,11 +122,11 @@ func (c *Conn) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
 	c.mu.Lock()
 	c.submitLocked(s)
 	c.unlock()
 	s.await(r.Context(), c.cancel)
+	s.close()
 	return s.answer(r)
 }
 
@@ -259,6 +259,18 @@ func (c *Conn) wakeLocked() {
 	if c.idle {
 		c.idle = false
 		c.work.Signal()
+	}
+}
+
+// refuseLocked lets no further stream be opened; those that wait for one end.
+func (c *Conn) refuseLocked(cause error) {
+	if c.refusal == nil {
+		c.refusal = cause
+	}
+	c.freed = true
+	for c.pending.length > 0 {
+		s := c.pending.first
+		c.finishLocked(s, s.fails(cause))
 	}
 }
 

@@ -257,14 +257,7 @@ func (c *Conn) takeGoAwayLocked(frame *http2.GoAwayFrame) {
 	c.goAway = &GoAwayError{
 		LastStreamID: frame.LastStreamID, ErrCode: frame.ErrCode, DebugData: string(debug[:min(len(debug), maxDebug)]),
 	}
-	if c.refusal == nil {
-		c.refusal = *c.goAway
-	}
-	c.freed = true
-	for c.pending.length > 0 {
-		s := c.pending.first
-		c.finishLocked(s, s.fails(*c.goAway))
-	}
+	c.refuseLocked(*c.goAway)
 	for id, s := range c.streams {
 		if id > frame.LastStreamID {
 			c.finishLocked(s, &Error{Cause: *c.goAway, NotProcessed: true})

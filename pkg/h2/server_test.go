@@ -23,6 +23,7 @@ type server struct {
 	answer func(c *served, stream uint32)
 	// refuse is why no connection can be set up; nil = one can.
 	refuse error
+	mute   bool // answers no ping
 
 	mu    sync.Mutex
 	conns []*served
@@ -71,7 +72,7 @@ func (c *served) serve() {
 		}
 		switch frame := frame.(type) {
 		case *http2.PingFrame:
-			if !frame.IsAck() {
+			if !frame.IsAck() && !c.server.mute {
 				c.locked(func() { _ = c.WritePing(true, frame.Data) })
 			}
 		case *http2.HeadersFrame:

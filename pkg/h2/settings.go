@@ -54,6 +54,8 @@ func (s Settings) withDefaults() Settings {
 	set(&s.MaxBody, 64<<10)
 	set(&s.MaxResponse, 1<<20)
 	set(&s.MaxHeader, 64<<10)
+	s.MaxResponse = min(s.MaxResponse, maxWindow/2) // one window takes all of it
+	s.MaxHeader = min(s.MaxHeader, maxWindow)
 	wait(&s.PingAfter, 15*time.Second)
 	wait(&s.PingTimeout, 15*time.Second)
 	wait(&s.WriteTimeout, 15*time.Second)

@@ -69,9 +69,9 @@ func TestManyAtATime(t *testing.T) {
 	t.Parallel()
 	server, transport := serve(t, echo, Limits{}, Settings{})
 	var callers sync.WaitGroup
-	for range 500 {
+	for range 200 {
 		callers.Go(func() {
-			for range 20 {
+			for range 10 {
 				r, _ := http.NewRequest(http.MethodPost, server.URL, bytes.NewReader(make([]byte, 500)))
 				response, err := transport.RoundTrip(r)
 				if err != nil {

@@ -80,8 +80,11 @@ func (c *Conn) next(t *turn) {
 func (c *Conn) readyLocked() bool {
 	return c.err != nil || len(c.control) > 0 ||
 		len(c.uploads) > 0 && (c.window > 0 || c.bare > 0) ||
-		c.pending.length > 0 && c.goAway == nil && c.openLocked() < c.limitLocked()
+		c.mayOpenLocked()
 }
+
+// mayOpenLocked says whether a stream waits and another one may be opened.
+func (c *Conn) mayOpenLocked() bool { return c.pending.length > 0 && c.openLocked() < c.limitLocked() }
 
 // takeUploadsLocked goes on with bodies that were begun, and returns what is left of the budget.
 func (c *Conn) takeUploadsLocked(t *turn, budget int) int {
@@ -95,7 +98,7 @@ func (c *Conn) takeUploadsLocked(t *turn, budget int) int {
 		if s.bare {
 			c.bare--
 		}
-		if s.ended {
+		if s.ended || !s.sendable() { // its window may have shrunk
 			continue
 		}
 		data, end := c.takeLocked(s, budget)
@@ -113,7 +116,7 @@ func (c *Conn) takeUploadsLocked(t *turn, budget int) int {
 
 // takePendingLocked opens the streams that the limit allows.
 func (c *Conn) takePendingLocked(t *turn, budget int) {
-	for n := 0; n < maxTurnStreams && c.pending.length > 0 && c.goAway == nil && c.openLocked() < c.limitLocked(); n++ {
+	for n := 0; n < maxTurnStreams && c.mayOpenLocked(); n++ {
 		s := c.pending.pop()
 		if c.headerMax > 0 && int64(s.out.size) > c.headerMax {
 			c.finishLocked(s, s.fails(errRequestTooLarge))
@@ -121,8 +124,8 @@ func (c *Conn) takePendingLocked(t *turn, budget int) {
 		}
 		s.id, s.window, s.room = c.nextID, c.windowMax, c.make.settings.streamRoom()
 		c.streams[s.id] = s
-		if c.nextID += 2; c.nextID > lastStream && c.refusal == nil {
-			c.refusal = errors.New("the connection has no more streams")
+		if c.nextID += 2; c.nextID > lastStream {
+			c.refuseLocked(errors.New("the connection has no more streams"))
 		}
 		data, end := c.takeLocked(s, budget)
 		budget -= len(data)
