@@ -178,7 +178,7 @@ type Range struct {
 
 // Scan calls fn for the records of topic that exist when it starts, each partition's in order, until fn returns false.
 // nil ranges mean every partition from its first offset. It reads without a group and commits nothing. A broker that is
-// away is waited for until ctx ends; a topic or partition that does not exist is an error at once.
+// away is waited for until ctx ends; a topic or partition that does not exist or may not be read is an error at once.
 func (c *Cluster) Scan(ctx context.Context, topic string, ranges []Range, fn func(*Record) bool) error {
 	var only []int32
 	for _, r := range ranges {

@@ -52,8 +52,7 @@ func DeadInput(topics Topics, rec *Record, reason push.Reason, problem string, n
 	if first, place, ok := rec.SentBack(); ok {
 		seen, origin = first, place
 	}
-	return Message{Topic: topics.InputDead(rec.Topic), Key: rec.Key, Value: rec.Value, Partition: ByKey,
-		Headers: deadHeaders(rec, reason, problem, header(HeaderOrigin, origin), millisHeader(HeaderFirstSeen, seen))}
+	return letter(topics.InputDead(rec.Topic), rec, reason, problem, header(HeaderOrigin, origin), millisHeader(HeaderFirstSeen, seen))
 }
 
 // DeadWork is the dead letter of a record of push.<p>.* that is no notification: its bytes untouched.
@@ -62,20 +61,33 @@ func DeadWork(topics Topics, p push.Platform, rec *Record, reason push.Reason, n
 	if _, seen := rec.Header(HeaderFirstSeen); !seen {
 		died = append(died, millisHeader(HeaderFirstSeen, now))
 	}
-	return Message{Topic: topics.Dead(p), Key: rec.Key, Value: rec.Value, Partition: ByKey,
-		Headers: deadHeaders(rec, reason, "", died...)}
+	return letter(topics.Dead(p), rec, reason, "", died...)
 }
 
-// deadHeaders are the record's own, with those of its death in the place of older ones.
-func deadHeaders(rec *Record, reason push.Reason, problem string, died ...Header) []Header {
-	died = append(died, header(HeaderReason, string(reason)))
-	if problem = Answer(problem); problem != "" {
-		died = append(died, header(HeaderAnswer, problem))
+// letterLimit bounds what a letter takes of its record: what a dead topic takes, less what a letter's own headers need.
+const letterLimit = deadRecordBytes - 4<<10
+
+// letter is a record with the headers of its death in the place of older ones. A record that was compressed may be larger
+// than any topic takes: then its value is cut, and the letter says from what size.
+func letter(topic string, rec *Record, reason push.Reason, problem string, died ...Header) Message {
+	m := Message{Topic: topic, Key: rec.Key, Value: rec.Value, Partition: ByKey}
+	own := func(h Header) bool {
+		return h.Key == HeaderReason || h.Key == HeaderAnswer || slices.ContainsFunc(died, func(d Header) bool { return d.Key == h.Key })
 	}
-	headers := slices.DeleteFunc(slices.Clone(rec.Headers), func(h Header) bool {
-		return h.Key == HeaderAnswer || slices.ContainsFunc(died, func(d Header) bool { return d.Key == h.Key })
-	})
-	return append(headers, died...)
+	m.Headers = slices.DeleteFunc(slices.Clone(rec.Headers), own)
+	if whole := m.size(); whole > letterLimit {
+		problem = "cut from " + strconv.Itoa(whole) + " bytes: " + problem
+		if whole-len(m.Value) > letterLimit/2 {
+			m.Key, m.Headers = nil, nil
+		}
+		m.Value = m.Value[:min(len(m.Value), letterLimit-(m.size()-len(m.Value)))]
+	}
+	m.Headers = append(m.Headers, died...)
+	m.Headers = append(m.Headers, header(HeaderReason, string(reason)))
+	if problem = Answer(problem); problem != "" {
+		m.Headers = append(m.Headers, header(HeaderAnswer, problem))
+	}
+	return m
 }
 
 func header(key, value string) Header { return Header{Key: key, Value: []byte(value)} }

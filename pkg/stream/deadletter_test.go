@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -70,4 +71,64 @@ func TestWhatWasSentBackSaysSo(t *testing.T) {
 			t.Errorf("%s, fanned out: %t, %q, %v", name, ok, place, again)
 		}
 	}
+}
+
+func TestALetterOfARecordThatNoTopicTakesIsCut(t *testing.T) {
+	t.Parallel()
+	const huge = 60 << 20
+	now := time.UnixMilli(1_790_000_000_000)
+	for name, rec := range map[string]*Record{
+		"its value":   {Value: make([]byte, huge), Key: []byte("k"), Headers: []Header{{Key: "content-type", Value: []byte("x")}}},
+		"its key":     {Value: []byte("v"), Key: make([]byte, huge)},
+		"its headers": {Value: []byte("v"), Headers: []Header{{Key: "x", Value: make([]byte, huge)}}},
+		"all of them": {Value: make([]byte, huge), Key: make([]byte, huge), Headers: []Header{{Key: "x", Value: make([]byte, huge)}}},
+	} {
+		m := DeadInput(Topics{}, rec, push.ReasonInvalidMessage, "MsgBody: missing", now)
+		answer, _ := (&Record{Headers: m.Headers}).Header(HeaderAnswer)
+		if m.size() > deadRecordBytes || !strings.HasPrefix(string(answer), "cut from 6") && !strings.HasPrefix(string(answer), "cut from 18") ||
+			!strings.HasSuffix(string(answer), "bytes: MsgBody: missing") {
+			t.Errorf("%s: %d bytes, %q", name, m.size(), answer)
+		}
+		if !bytes.HasPrefix(rec.Value, m.Value) || len(m.Value) == 0 {
+			t.Errorf("%s: %d bytes of the value are left", name, len(m.Value))
+		}
+	}
+	whole := DeadInput(Topics{}, &Record{Value: make([]byte, topicRecordBytes), Key: []byte("k")}, push.ReasonInvalidMessage, "", now)
+	if len(whole.Value) != topicRecordBytes || string(whole.Key) != "k" {
+		t.Error("a record that its topic takes is cut")
+	}
+}
+
+func FuzzDeadInput(f *testing.F) {
+	f.Add("content-type", []byte("application/json"), HeaderOrigin, []byte("im.messages/2/17"), "App: is not configured", []byte("{}"))
+	f.Add(HeaderReason, []byte("expired"), HeaderFirstSeen, []byte("1790000000000"), strings.Repeat("\xff", 600), []byte(nil))
+	f.Fuzz(func(t *testing.T, k1 string, v1 []byte, k2 string, v2 []byte, problem string, value []byte) {
+		rec := &Record{Topic: "im.messages", Partition: 1, Offset: 5, Time: time.UnixMilli(1_790_000_000_000), Value: value,
+			Headers: []Header{{Key: k1, Value: v1}, {Key: k2, Value: v2}}}
+		m := DeadInput(Topics{}, rec, push.ReasonInvalidMessage, problem, time.UnixMilli(1_790_000_900_000))
+		for _, name := range []string{HeaderReason, HeaderOrigin, HeaderFirstSeen, HeaderAnswer} {
+			n := 0
+			for _, h := range m.Headers {
+				if h.Key == name {
+					n++
+				}
+			}
+			if n > 1 || n == 0 && (name != HeaderAnswer || Answer(problem) != "") {
+				t.Errorf("header %s stands %d times", name, n)
+			}
+		}
+		letter := &Record{Headers: m.Headers, Time: rec.Time}
+		if origin, _ := letter.Header(HeaderOrigin); !originForm.Match(origin) {
+			t.Errorf("origin %q", origin)
+		}
+		if reason, _ := letter.Header(HeaderReason); string(reason) != string(push.ReasonInvalidMessage) {
+			t.Errorf("reason %q", reason)
+		}
+		if _, _, ok := letter.SentBack(); !ok {
+			t.Error("a letter that is sent back as it is does not say so")
+		}
+		if !bytes.Equal(m.Value, value) {
+			t.Error("the value is another")
+		}
+	})
 }

@@ -250,7 +250,7 @@ var (
 
 // damagedAfter is how long a batch that cannot be read is asked for again: one that was sent wrongly comes right, and a
 // leader whose disk is bad may lose its leadership.
-const damagedAfter = 3 * time.Second
+const damagedAfter = 5 * time.Second
 
 // givenUp returns the offset of a batch that stays damaged; -1 = none. Guarded as the position is.
 func (p *partition) givenUp(now time.Time) int64 {

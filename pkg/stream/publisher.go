@@ -32,6 +32,15 @@ type Message struct {
 	Time time.Time
 }
 
+// size is what the message's bytes take, key and headers included.
+func (m *Message) size() int {
+	n := len(m.Key) + len(m.Value)
+	for _, h := range m.Headers {
+		n += headerOverhead + len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
 // The ends of a message that was not written.
 var (
 	ErrTooLarge = errors.New("record is larger than its topic takes")
@@ -99,10 +108,7 @@ func (p *Publisher) Publish(ctx context.Context, m Message, done func(error)) {
 	if m.PartitionKey != nil {
 		o.partitionKey = m.PartitionKey
 	}
-	o.size = recordOverhead + len(m.Key) + len(m.Value)
-	for _, h := range m.Headers {
-		o.size += headerOverhead + len(h.Key) + len(h.Value)
-	}
+	o.size = recordOverhead + m.size()
 	if o.size > p.cfg.MaxRecordBytes+recordOverhead {
 		p.refuse(o, fmt.Errorf("%w: %d bytes to %s", ErrTooLarge, o.size-recordOverhead, m.Topic))
 		return

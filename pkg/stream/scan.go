@@ -97,6 +97,9 @@ func (s *scan) partition(p *fetched, r *Range, fn func(*Record) verdict) (stop b
 	if errors.Is(p.err, kafka.OffsetOutOfRange) {
 		return false, fmt.Errorf("scan of %s/%d at offset %d: %w", s.topic, p.partition, r.From, p.err)
 	}
+	if errors.Is(p.err, kafka.TopicAuthorizationFailed) {
+		return false, partitionError{p.topicPartition, p.err}
+	}
 	if p.err != nil { // leadership moves; the next round asks again
 		return false, nil
 	}

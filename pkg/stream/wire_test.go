@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -145,14 +146,107 @@ func FuzzDecode(f *testing.F) {
 		if d.next < 0 {
 			t.Errorf("goes on at %d", d.next)
 		}
+		if d.err == nil {
+			return
+		}
+		// What cannot be read becomes a record, so that reading goes on behind it.
+		again := decode(topicPartition{"t", 0}, newWindow(d.next, 1000, testLane()), d.next, b, d.next, 1<<40)
+		if again.needs == 0 && again.next <= d.next {
+			t.Errorf("stays at %d: %v", d.next, d.err)
+		}
+		for i, r := range again.records {
+			if i > 0 && r.Offset <= again.records[i-1].Offset {
+				t.Errorf("offset %d follows %d", r.Offset, again.records[i-1].Offset)
+			}
+		}
 	})
 }
 
 func FuzzParseFetch(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, int16(11))
-	f.Fuzz(func(_ *testing.T, b []byte, version int16) {
-		_, _ = parseFetch(b, 4+version&7)
+	f.Add(fetchResponse("im.messages", 3, encode(f, protocol.Snappy, "a", "b")), int16(11))
+	f.Fuzz(func(t *testing.T, b []byte, version int16) {
+		a, err := parseFetch(b, 4+version&7)
+		if err != nil {
+			return
+		}
+		size := 0
+		for _, p := range a.partitions {
+			size += len(p.batches)
+		}
+		if size > len(b) {
+			t.Errorf("%d bytes of batches in a response of %d", size, len(b))
+		}
 	})
+}
+
+// fetchResponse is one of version 11, without its size and correlation id.
+func fetchResponse(topic string, partition int32, batches []byte) []byte {
+	b := make([]byte, 10) // throttle time, error, session
+	b = binary.BigEndian.AppendUint32(b, 1)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(topic))), topic...)
+	b = binary.BigEndian.AppendUint32(b, 1)
+	b = binary.BigEndian.AppendUint32(b, uint32(partition))
+	b = binary.BigEndian.AppendUint16(b, 0)
+	for _, offset := range []uint64{42, 42, 0} { // high watermark, last stable offset, log start
+		b = binary.BigEndian.AppendUint64(b, offset)
+	}
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint32(b, 1<<32-1) // no preferred replica
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(batches))), batches...)
+}
+
+func TestAFetchResponseIsReadWhole(t *testing.T) {
+	t.Parallel()
+	batches := encode(t, 0, "a")
+	a, err := parseFetch(fetchResponse("im.messages", 3, batches), 11)
+	want := topicPartition{"im.messages", 3}
+	if err != nil || len(a.partitions) != 1 || a.partitions[0].topicPartition != want || a.partitions[0].highWatermark != 42 ||
+		!bytes.Equal(a.partitions[0].batches, batches) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// FuzzRecordHeaders writes a record with two headers by kafka-go and reads it here.
+func FuzzRecordHeaders(f *testing.F) {
+	f.Add(HeaderAttempt, []byte("1"), "", []byte(nil), byte(0))
+	f.Add("Content-Type", []byte("application/json"), HeaderOrigin, []byte("im.messages/2/17"), byte(2))
+	f.Fuzz(func(t *testing.T, k1 string, v1 []byte, k2 string, v2 []byte, codec byte) {
+		want := []Header{{Key: k1, Value: v1}, {Key: k2, Value: v2}}
+		var b bytes.Buffer
+		set := protocol.RecordSet{Version: 2, Attributes: protocol.Attributes(codec % 5),
+			Records: protocol.NewRecordReader(protocol.Record{Value: protocol.NewBytes([]byte("v")), Headers: want})}
+		if _, err := set.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		d := decode(topicPartition{"t", 0}, newWindow(0, 10, testLane()), 0, b.Bytes()[4:], -1, 1)
+		if d.err != nil || len(d.records) != 1 {
+			t.Fatalf("%d records, %v", len(d.records), d.err)
+		}
+		if diff := cmp.Diff(want, d.records[0].Headers, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestARecordOfEndlessHeadersIsHandedOnAsItsBytes(t *testing.T) {
+	t.Parallel()
+	for headers, whole := range map[int]bool{maxHeaders: true, maxHeaders + 1: false} {
+		var b bytes.Buffer
+		set := protocol.RecordSet{Version: 2, Records: protocol.NewRecordReader(
+			protocol.Record{Value: protocol.NewBytes([]byte("first")), Headers: make([]Header, headers)},
+			protocol.Record{Value: protocol.NewBytes([]byte("second"))})}
+		if _, err := set.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		got, d := decodeAll(b.Bytes()[4:], 0)
+		if d.err != nil || len(got) != 2 || got[1] != "second" {
+			t.Fatalf("%d headers: read %d records, %v", headers, len(got), d.err)
+		}
+		if r := d.records[0]; whole != (got[0] == "first") || whole != (len(r.Headers) == headers) || !whole && got[0][0] != 0 {
+			t.Errorf("%d headers: the record has %d, value %.20q", headers, len(r.Headers), got[0])
+		}
+	}
 }
 
 func TestBrokerWritesRetryTopicsWithItsOwnTime(t *testing.T) {

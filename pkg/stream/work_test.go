@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -81,6 +82,20 @@ func FuzzDecodeNotification(f *testing.F) {
 		again, err := DecodeNotification(EncodeNotification(n))
 		if diff := cmp.Diff(n, again); diff != "" || err != nil {
 			t.Errorf("%v (-first +again):\n%s", err, diff)
+		}
+	})
+}
+
+func FuzzDecodeWork(f *testing.F) {
+	f.Add(EncodeNotification(notification()), HeaderLane, []byte("bulk"), HeaderAttempt, []byte("3"))
+	f.Add(EncodeNotification(notification()), HeaderAttempt, []byte("-1"), "", []byte(nil))
+	f.Fuzz(func(t *testing.T, value []byte, k1 string, v1 []byte, k2 string, v2 []byte) {
+		n, meta, err := DecodeWork(&Record{Value: value, Headers: []Header{{Key: k1, Value: v1}, {Key: k2, Value: v2}}})
+		if err != nil {
+			return
+		}
+		if n.ID == "" || meta.ID != n.ID || meta.Attempt < 1 || !slices.Contains(push.Lanes, meta.Lane) {
+			t.Errorf("%+v of %+v", meta, n)
 		}
 	})
 }
