@@ -14,6 +14,7 @@ import (
 	"github.com/sideshow/apns2"
 
 	"github.com/pushfleet/pushfleet/pkg/h2"
+	"github.com/pushfleet/pushfleet/pkg/push"
 )
 
 // errSign says that no provider token could be made.
@@ -25,6 +26,7 @@ var errSign = errors.New("apns: no provider token")
 type exchange struct {
 	context.Context // the push's
 
+	refused      *push.Outcome // why nothing is sent; nil = it is
 	notification apns2.Notification
 	request      request
 	fields       fields
@@ -42,6 +44,23 @@ func (x *exchange) Value(key any) any {
 		return x
 	}
 	return x.Context.Value(key)
+}
+
+// prepare gives the outcome instead where n can never be sent.
+func (x *exchange) prepare(n *push.Notification, bundleID string) *push.Outcome {
+	if err := checkToken(n.Token); err != nil {
+		return &push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
+	}
+	x.notification.DeviceToken, x.notification.Payload = n.Token, placeholder
+	return x.request.render(n, bundleID)
+}
+
+func (x *exchange) report(i int, to func(i int, o push.Outcome)) {
+	if x.refused != nil {
+		to(i, *x.refused)
+		return
+	}
+	to(i, classify(x.answer))
 }
 
 // transport is the http.RoundTripper under an apns2 client: it puts headers and payload in place and reads the

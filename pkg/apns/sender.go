@@ -49,7 +49,8 @@ func (s *sender) Send(ctx context.Context, batch []*push.Notification, report fu
 			x = new(exchange)
 		}
 		x.Context = ctx
-		report(i, s.push(x, batch[i]))
+		s.push(x, batch[i])
+		x.report(i, report)
 	}, func(i int, err error) {
 		if errors.Is(err, crew.ErrClosed) {
 			err = errClosed
@@ -58,24 +59,20 @@ func (s *sender) Send(ctx context.Context, batch []*push.Notification, report fu
 	})
 }
 
-// push sends one notification: once, and a second time only where the server has not processed it.
-func (s *sender) push(x *exchange, n *push.Notification) push.Outcome {
-	if err := checkToken(n.Token); err != nil {
-		return push.Outcome{Disposition: push.DropToken, Reason: push.ReasonBadToken, Err: err}
+// push sends one notification: once, and a second time only where the server has not processed it. Its outcome is left in
+// the exchange and not returned, because the stack below a request is to stay small: tens of thousands wait at a time.
+func (s *sender) push(x *exchange, n *push.Notification) {
+	if x.refused = x.prepare(n, s.bundleID); x.refused != nil {
+		return
 	}
-	if refused := x.request.render(n, s.bundleID); refused != nil {
-		return *refused
-	}
-	s.exchange(x, n.Token)
+	s.exchange(x)
 	if s.again(x) {
-		s.exchange(x, n.Token)
+		s.exchange(x)
 	}
-	return classify(x.answer)
 }
 
-func (s *sender) exchange(x *exchange, token string) {
+func (s *sender) exchange(x *exchange) {
 	x.answer = answer{}
-	x.notification.DeviceToken, x.notification.Payload = token, placeholder
 	// What apns2 answers is known from the exchange, and its error would quote the token.
 	_, err := s.client.PushWithContext(x, &x.notification)
 	if err != nil && x.answer.status == 0 && x.answer.err == nil {
