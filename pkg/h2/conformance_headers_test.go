@@ -48,10 +48,16 @@ func TestTheHeaderTableFollowsThePeersLimit(t *testing.T) {
 			}
 		}
 		// Between two lists the limit fell and rose: the lower one is announced too, or the decoder keeps what is gone.
-		p.decoder.SetAllowedMaxDynamicTableSize(0)
-		p.must(p.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0}))
-		p.decoder.SetAllowedMaxDynamicTableSize(4096)
-		p.set(http2.SettingHeaderTableSize, 4096)
+		table := func(size uint32) http2.Setting { return http2.Setting{ID: http2.SettingHeaderTableSize, Val: size} }
+		p.must(p.WriteSettings(table(0)))
+		p.must(p.WriteSettings(table(4096)))
+		p.settle()
+		if block := ask(); block[0] != 0x20 {
+			t.Errorf("the list begins with %#x", block[0])
+		}
+		ask()
+		p.must(p.WriteSettings(table(0), table(4096)))
+		p.settle()
 		if block := ask(); block[0] != 0x20 {
 			t.Errorf("the list begins with %#x", block[0])
 		}

@@ -16,14 +16,15 @@ import (
 func TestFloods(t *testing.T) {
 	for name, flood := range map[string]struct {
 		one func(p *peer, i int) error
+		cut bool   // has to be: each calls for an answer, and the peer does not read
 		lax string // see attack
 	}{
-		"pings":    {one: func(p *peer, i int) error { return p.WritePing(false, [8]byte{byte(i)}) }, lax: "keeps every answer"},
-		"settings": {one: func(p *peer, i int) error { return p.WriteSettings(limit(uint32(100 + i%2))) }, lax: underLock},
+		"pings":    {one: func(p *peer, i int) error { return p.WritePing(false, [8]byte{byte(i)}) }, cut: true, lax: "keeps every answer"},
+		"settings": {one: func(p *peer, i int) error { return p.WriteSettings(limit(uint32(100 + i%2))) }, cut: true, lax: underLock},
 		"table sizes": {one: func(p *peer, i int) error {
 			return p.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: uint32(i % 2 * 4096)})
-		}, lax: underLock},
-		"window sizes":   {one: func(p *peer, i int) error { return p.WriteSettings(window(uint32(i % 2))) }, lax: underLock},
+		}, cut: true, lax: underLock},
+		"window sizes":   {one: func(p *peer, i int) error { return p.WriteSettings(window(uint32(i % 2))) }, cut: true, lax: underLock},
 		"windows":        {one: func(p *peer, _ int) error { return p.WriteWindowUpdate(0, 1) }},
 		"resets":         {one: func(p *peer, _ int) error { return p.WriteRSTStream(1, http2.ErrCodeCancel) }},
 		"priorities":     {one: func(p *peer, _ int) error { return p.WritePriority(1, http2.PriorityParam{StreamDep: 7}) }, lax: "logs each"},
@@ -52,6 +53,9 @@ func TestFloods(t *testing.T) {
 				synctest.Wait()
 				if grown := heap() - before; grown > 16<<20 {
 					t.Errorf("the heap grew by %d bytes", grown)
+				}
+				if flood.cut && !k.over() {
+					t.Error("the connection is not cut")
 				}
 				p.settle()
 				if p.closed {

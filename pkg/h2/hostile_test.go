@@ -155,6 +155,13 @@ var attacks = map[string]attack{
 	"header: a table above what is allowed": {play: func(p *peer) {
 		p.raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, 0x3f, 0xff, 0xff, 0xff, 0x0f, 0x88)
 	}},
+	"header: longer than the client takes": {play: func(p *peer) {
+		block := append([]byte{0x88}, p.list("x-bomb", strings.Repeat("b", 3900))...)
+		for range 1000 {
+			block = append(block, 0xbe) // the newest entry of the table
+		}
+		_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true, EndStream: true})
+	}, want: reset, lax: "takes 10 MB"},
 	"header: endless interim ones": {play: func(p *peer) {
 		for range many {
 			if p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.list(":status", "103", "x-a", "b"), EndHeaders: true}) != nil {
@@ -264,6 +271,9 @@ func TestAHostilePeerHarmsNobodyElse(t *testing.T) {
 				a.play(p)
 				p.settle()
 				if a.want == cut {
+					if !p.silent && !waits.over() {
+						t.Error("it is not noticed at once")
+					}
 					for _, k := range []*call{waits, sends} {
 						if p.wait(k); k.err == nil {
 							t.Errorf("a caller got %v", k.response.Status)
