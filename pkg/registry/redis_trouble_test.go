@@ -315,6 +315,9 @@ func TestRedisFailsOverWithoutTheLastWrites(t *testing.T) {
 	w := newTroubled(t, proxy.Addr())
 	caughtUp(t, master, replica)
 	before, request := w.message(), w.request("before")
+	if err := w.Adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	w.decide(before)
 	w.admit(request)
 	w.settle(request, MarkDone, "")
@@ -328,6 +331,15 @@ func TestRedisFailsOverWithoutTheLastWrites(t *testing.T) {
 	proxy.Switch(replica.Addr())
 	w.goesOn()
 
+	if another, err := w.Succeeded(t.Context()); !another || err != nil {
+		t.Errorf("another server took over: %t, %v", another, err)
+	}
+	if err := w.Adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if another, err := w.Succeeded(t.Context()); another || err != nil {
+		t.Errorf("the server was adopted: %t, %v", another, err)
+	}
 	if got := w.decide(before)[0]; got.Status != Replay {
 		t.Errorf("a claim that was replicated: %s", got.Status)
 	}

@@ -24,8 +24,15 @@ type Rebuilt interface {
 	Lock
 	Restorer
 	Wishes
+	Servers
 	Ready(ctx context.Context) error
 	Retract(ctx context.Context) error
+}
+
+// Servers tell whether Redis may lack the writes of its last moments.
+type Servers interface {
+	Succeeded(ctx context.Context) (bool, error)
+	Adopt(ctx context.Context) error
 }
 
 // Lock lets one replica rebuild, and tells it where what it restored was lost: see registry.ErrRebuildLost.
@@ -43,8 +50,9 @@ type Restorer interface {
 	RestoreMemberships(ctx context.Context, memberships []registry.Membership) error
 }
 
-// Wishes are an operator's, and what is answered.
+// Wishes are an operator's or our own, and what is answered.
 type Wishes interface {
+	WishRebuild(ctx context.Context, wish string, hold bool) error
 	RebuildWish(ctx context.Context) (string, error)
 	FulfilRebuild(ctx context.Context, wish string) error
 	ReportRebuild(ctx context.Context, report registry.RebuildReport) error
@@ -101,6 +109,9 @@ func (r *Rebuilder) look(ctx context.Context) {
 	}
 	wish := ""
 	if err == nil {
+		if err := r.succeed(ctx); err != nil {
+			r.logger.Warn("not known whether Redis lacks its last writes; looking again", zap.Error(err))
+		}
 		wish, err = r.reg.RebuildWish(ctx)
 	}
 	if !errors.Is(err, registry.ErrEmpty) && wish == "" {
@@ -109,6 +120,27 @@ func (r *Rebuilder) look(ctx context.Context) {
 	if err := r.Rebuild(ctx); err != nil && ctx.Err() == nil {
 		r.logger.Error("rebuild of the registry failed; trying again", zap.Error(err))
 	}
+}
+
+// succeed wishes for a rebuild next to the traffic where Redis failed over or came back from its disk: what it lacks is
+// of its last moments, and not worth holding everybody's pushes.
+func (r *Rebuilder) succeed(ctx context.Context) error {
+	wish, err := r.reg.RebuildWish(ctx)
+	if err != nil || wish != "" { // the rebuild that is wished for already looks itself
+		return err
+	}
+	another, err := r.reg.Succeeded(ctx)
+	if err != nil {
+		return err
+	}
+	if another {
+		r.logger.Warn("Redis failed over or was restarted: its last writes may be missing and are restored")
+		wish = r.owner + " at " + r.cfg.Now().UTC().Format(time.RFC3339Nano) + ": Redis failed over or was restarted"
+		if err := r.reg.WishRebuild(ctx, wish, false); err != nil {
+			return err
+		}
+	}
+	return r.reg.Adopt(ctx)
 }
 
 // Rebuild restores every binding, every user's settings and every membership, then sets the marker. What was applied
@@ -126,6 +158,9 @@ func (r *Rebuilder) Rebuild(ctx context.Context) error {
 	}()
 	wish, err := r.reg.RebuildWish(ctx)
 	if err != nil {
+		return err
+	}
+	if err := r.reg.Adopt(ctx); err != nil {
 		return err
 	}
 	p := newProgress(r.reg, r.owner, wish, r.logger)
@@ -174,6 +209,10 @@ func (r *Rebuilder) rebuild(ctx context.Context, p *progress) error {
 	}
 	if err := restore.extend(); err != nil {
 		return err
+	}
+	// A replica that was promoted meanwhile has the nonces, but maybe not what was restored last.
+	if another, err := r.reg.Succeeded(ctx); another || err != nil {
+		return errors.Join(registry.ErrRebuildLost, err)
 	}
 	if err := r.reg.CompleteRebuild(ctx, r.owner); err != nil {
 		return fmt.Errorf("set the marker: %w", err)

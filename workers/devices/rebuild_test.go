@@ -246,3 +246,119 @@ func TestUnreadableStatesAreLeftOut(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// successor is a registry whose Redis failed over.
+type successor struct {
+	*server
+	another bool
+}
+
+func (s *successor) Succeeded(context.Context) (bool, error) { return s.another, nil }
+
+func (s *successor) Adopt(context.Context) error {
+	s.another = false
+	return nil
+}
+
+// TestAfterAFailOverTheLastWritesAreRestored: a replica that is promoted may lack what was written last. Its marker
+// stands, so nothing is held; what it lacks is restored, once.
+func TestAfterAFailOverTheLastWritesAreRestored(t *testing.T) {
+	t.Parallel()
+	k := many(t)
+	s := &successor{server: whole(t), another: true}
+	r := rebuilder(s, k)
+	r.look(t.Context())
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("held: %v", err)
+	}
+	if d, err := s.Devices(t.Context(), "demo", "user3"); err != nil || len(d) != 1 {
+		t.Errorf("user3 has %d devices, %v", len(d), err)
+	}
+	report, err := s.LastRebuild(t.Context())
+	if err != nil || !report.Done || report.Wish == "" {
+		t.Errorf("the report is %+v, %v", report, err)
+	}
+	r.look(t.Context())
+	if again, err := s.LastRebuild(t.Context()); err != nil || again != report {
+		t.Errorf("rebuilt again: %+v, %v", again, err)
+	}
+}
+
+// TestAFailOverDuringARebuildBeginsItAgain: what was restored last may be missing on the replica that was promoted.
+func TestAFailOverDuringARebuildBeginsItAgain(t *testing.T) {
+	t.Parallel()
+	k, s := many(t), &successor{server: open(t)}
+	k.scanned = func(string) { s.another = true }
+	if err := rebuilder(s, k).Rebuild(t.Context()); !errors.Is(err, registry.ErrRebuildLost) {
+		t.Errorf("rebuild: %v, want that it is lost", err)
+	}
+	if err := s.Ready(t.Context()); !errors.Is(err, registry.ErrEmpty) {
+		t.Errorf("after the lost rebuild: %v", err)
+	}
+	k.scanned = nil
+	if err := rebuilder(s, k).Rebuild(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// evicting is a registry whose Redis may evict users, until it is mended.
+type evicting struct {
+	*server
+	mended bool
+}
+
+func (e *evicting) Ready(ctx context.Context) error {
+	if !e.mended {
+		return registry.ErrEvicts
+	}
+	return e.server.Ready(ctx)
+}
+
+// TestARedisThatEvictsUsersIsHeldAndThenRebuilt: what it has thrown away looks like users without devices.
+func TestARedisThatEvictsUsersIsHeldAndThenRebuilt(t *testing.T) {
+	t.Parallel()
+	k, e := many(t), &evicting{server: whole(t)}
+	r := rebuilder(e, k)
+	r.look(t.Context())
+	if _, err := e.Apply(t.Context(), []registry.DeviceEvent{{App: "demo", User: "bob", Device: "phone", Event: "killed", EventTime: clock}}); !errors.Is(err, registry.ErrEmpty) {
+		t.Errorf("while it may evict: %v", err)
+	}
+	e.mended = true
+	r.look(t.Context())
+	if err := e.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if d, err := e.Devices(t.Context(), "demo", "user3"); err != nil || len(d) != 1 {
+		t.Errorf("user3 has %d devices, %v", len(d), err)
+	}
+}
+
+// TestAWishIsFulfilledOnce: the report names who asked, and the rebuild is not repeated.
+func TestAWishIsFulfilledOnce(t *testing.T) {
+	t.Parallel()
+	for name, hold := range map[string]bool{"holding": true, "next to the traffic": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k, s := many(t), whole(t)
+			r := rebuilder(s, k)
+			r.look(t.Context())
+			if report, err := s.LastRebuild(t.Context()); err != nil || report.Done {
+				t.Fatalf("rebuilt though nobody asked: %+v, %v", report, err)
+			}
+			if err := s.WishRebuild(t.Context(), "ann", hold); err != nil {
+				t.Fatal(err)
+			}
+			r.look(t.Context())
+			report, err := s.LastRebuild(t.Context())
+			if err != nil || report.Wish != "ann" || report.Records != 3*testBatch || report.Behind != 0 || !report.Done || report.Error != "" {
+				t.Errorf("report %+v, %v", report, err)
+			}
+			if wish, err := s.RebuildWish(t.Context()); err != nil || wish != "" {
+				t.Errorf("the wish %q is still there, %v", wish, err)
+			}
+		})
+	}
+}

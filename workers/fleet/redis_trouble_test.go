@@ -279,6 +279,34 @@ func (r *redisRig) reset() {
 	time.Sleep(time.Second) // a second of it
 }
 
+// TestRedisFailsOverWithoutTheLastLogin: a phone whose login the promoted replica never got is known again without an
+// event of its own.
+func TestRedisFailsOverWithoutTheLastLogin(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("PUSHFLEET_TEST_REDIS") == "" {
+		t.Skip("starts real servers: run scripts/integration ./workers/fleet")
+	}
+	r := startRedisRig(t, redisTrouble{pair: true})
+	r.phones("demo", "apns", 1)
+	r.caughtUp()
+	r.do(r.replica, "replicaof", "no", "one") // what comes now does not reach it
+	phones := r.phones("demo", "fcm", troubleUsers)
+	r.master.Kill()
+	if got := r.do(r.replica, "exists", "u:{demo|"+userOf("fcm", 0)+"}"); got != "0" {
+		t.Fatal("the replica knows the phone")
+	}
+	r.follow()
+	eventually(t, patience, 20*time.Millisecond, "every phone to be known again", func(ctx context.Context) error {
+		for i := range phones {
+			if devices, err := r.reg.Devices(ctx, "demo", userOf("fcm", i)); err != nil || len(devices) != 1 {
+				return fmt.Errorf("user %d has %d devices, %w", i, len(devices), err)
+			}
+		}
+		return nil
+	})
+	r.says("")
+}
+
 // TestRedisClusterTrouble: a master of three is killed while messages flow, and its replica takes over.
 func TestRedisClusterTrouble(t *testing.T) {
 	t.Parallel()
