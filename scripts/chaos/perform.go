@@ -20,14 +20,21 @@ type performance struct {
 	wg    sync.WaitGroup
 
 	mu      sync.Mutex
+	turns   map[string]turn // by what is broken
 	log     []string
 	emptied time.Time
 	errs    []error
 }
 
+// turn is who breaks something now: the actions of one moment.
+type turn struct {
+	at     time.Duration
+	actors int
+}
+
 // perform begins with the actions of a phase; its wait returns when each is undone.
 func perform(ctx context.Context, w *world, seed uint64, phase schedule.Phase) *performance {
-	p := &performance{world: w, seed: seed, began: time.Now()}
+	p := &performance{world: w, seed: seed, began: time.Now(), turns: map[string]turn{}}
 	for _, a := range phase.Actions {
 		p.wg.Go(func() { p.act(ctx, a) })
 	}
@@ -46,6 +53,10 @@ func (p *performance) act(ctx context.Context, a schedule.Action) {
 	if !sleep(ctx, time.Until(p.began.Add(a.At))) {
 		return
 	}
+	if !p.enter(ctx, a) {
+		return
+	}
+	defer p.leave(a)
 	from := time.Now()
 	undo, err := p.do(ctx, a)
 	if err == nil && undo != nil && sleep(ctx, time.Until(from.Add(a.For))) {
@@ -58,6 +69,50 @@ func (p *performance) act(ctx context.Context, a schedule.Action) {
 		p.errs = append(p.errs, fmt.Errorf("%s: %w", a, err))
 	}
 	p.log = append(p.log, fmt.Sprintf("%6.1f–%5.1f s  %s %s %s", from.Sub(p.began).Seconds(), to.Sub(p.began).Seconds(), a.Kind, a.Target, a.Arg))
+}
+
+// subject is what an action breaks. All brokers are one: another may go only when the one before is back, however long
+// that takes on a busy machine.
+func subject(a schedule.Action) string {
+	switch a.Kind {
+	case schedule.KillBroker, schedule.PauseBroker:
+		return "brokers"
+	case schedule.KillRedis, schedule.WipeRedis, schedule.PauseRedis:
+		return "redis"
+	case schedule.Providers:
+		return "providers"
+	case schedule.RotateKeys, schedule.GarbageKeys, schedule.UnknownKeys:
+		return "keys"
+	case schedule.AddWorker:
+		return "another " + a.Target
+	}
+	return a.Target
+}
+
+// enter waits until nobody else breaks the same, apart from actions of the same moment.
+func (p *performance) enter(ctx context.Context, a schedule.Action) bool {
+	for {
+		p.mu.Lock()
+		now := p.turns[subject(a)]
+		free := now.actors == 0 || now.at == a.At
+		if free {
+			p.turns[subject(a)] = turn{a.At, now.actors + 1}
+		}
+		p.mu.Unlock()
+		if free {
+			return true
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return false
+		}
+	}
+}
+
+func (p *performance) leave(a schedule.Action) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.turns[subject(a)]
+	p.turns[subject(a)] = turn{now.at, now.actors - 1}
 }
 
 // do begins an action, and returns what ends it.
