@@ -60,7 +60,7 @@ func (p *program) registryStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer reg.Close()
+			defer func() { _ = reg.Close() }()
 			notReady := reg.Ready(cmd.Context())
 			line, err := registryState(cmd.Context(), reg)
 			if err != nil {
@@ -153,7 +153,7 @@ func (p *program) registryRebuild() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer reg.Close()
+			defer func() { _ = reg.Close() }()
 			wish := operator() + " at " + p.now().UTC().Format(time.RFC3339Nano)
 			if err := reg.WishRebuild(cmd.Context(), wish, !noHold); err != nil {
 				return err
@@ -179,7 +179,7 @@ func (p *program) registryRebuild() *cobra.Command {
 
 const rebuildPoll = 500 * time.Millisecond
 
-// awaitRebuild follows the reports until the one that fulfils the wish. A rebuild that fails begins again.
+// awaitRebuild follows the reports until the one that fulfills the wish. A rebuild that fails begins again.
 func awaitRebuild(ctx context.Context, reg *registry.Registry, wish string, progress io.Writer) (registry.RebuildReport, error) {
 	said := ""
 	for {

@@ -30,7 +30,7 @@ func (r *Registry) Retract(ctx context.Context) error {
 }
 
 // WishRebuild asks whoever watches the registry to rebuild it next to the traffic, or, with hold, before anything more is
-// decided. wish says who asks and is unlike any other; the report of the rebuild that fulfils it repeats it. It may be
+// decided. wish says who asks and is unlike any other; the report of the rebuild that fulfills it repeats it. It may be
 // repeated, and a later wish takes its place. A Redis that loses its content loses the wish, and is rebuilt for that reason.
 func (r *Registry) WishRebuild(ctx context.Context, wish string, hold bool) error {
 	if err := r.client.Set(ctx, wishKey, wish, 0).Err(); err != nil {
@@ -51,8 +51,8 @@ func (r *Registry) RebuildWish(ctx context.Context) (string, error) {
 	return wish, nil
 }
 
-// FulfilRebuild ends a wish, unless another has taken its place.
-func (r *Registry) FulfilRebuild(ctx context.Context, wish string) error {
+// FulfillRebuild ends a wish, unless another has taken its place.
+func (r *Registry) FulfillRebuild(ctx context.Context, wish string) error {
 	_, err := r.lock(ctx, wishKey, wish, 0)
 	return err
 }

@@ -64,10 +64,10 @@ func TestAWishForARebuild(t *testing.T) {
 	if err := f.Ready(ctx); !errors.Is(err, ErrEmpty) {
 		t.Errorf("ready while everything is to be held: %v", err)
 	}
-	do(f.FulfilRebuild(ctx, "ann"))
+	do(f.FulfillRebuild(ctx, "ann"))
 	wish("bob")
-	do(f.FulfilRebuild(ctx, "bob"))
-	do(f.FulfilRebuild(ctx, "bob"))
+	do(f.FulfillRebuild(ctx, "bob"))
+	do(f.FulfillRebuild(ctx, "bob"))
 	wish("")
 
 	if report, err := f.LastRebuild(ctx); err != nil || report != (RebuildReport{}) {

@@ -59,8 +59,12 @@ func steps(f *fixture) []step {
 		{"login again", apply(f.event(EventLogin, 8, token("bb")), f.event(EventBackground, 11)), ""},
 		{"settings", apply(f.settings(9, Settings{SoundC2C: &sound})), ""},
 		{"device with a service", apply(f.event(EventLogin, 9, token("cc"), of("dora", "phone"), func(e *DeviceEvent) { e.Service = &service })), ""},
-		{"joined", func(ctx context.Context, f *fixture) (any, error) { return nil, f.ApplyMemberships(ctx, []Membership{member}) }, ""},
-		{"left", func(ctx context.Context, f *fixture) (any, error) { return nil, f.ApplyMemberships(ctx, []Membership{left}) }, ""},
+		{"joined", func(ctx context.Context, f *fixture) (any, error) {
+			return nil, f.ApplyMemberships(ctx, []Membership{member})
+		}, ""},
+		{"left", func(ctx context.Context, f *fixture) (any, error) {
+			return nil, f.ApplyMemberships(ctx, []Membership{left})
+		}, ""},
 		{"message noted", func(ctx context.Context, f *fixture) (any, error) {
 			return f.Messages(ctx, []MessageRef{{App: f.app, Key: "c2c:alice:9", Origin: "im.messages/0/9", Body: "0a0b0c0d"}})
 		}, ""},

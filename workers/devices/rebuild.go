@@ -54,7 +54,7 @@ type Restorer interface {
 type Wishes interface {
 	WishRebuild(ctx context.Context, wish string, hold bool) error
 	RebuildWish(ctx context.Context) (string, error)
-	FulfilRebuild(ctx context.Context, wish string) error
+	FulfillRebuild(ctx context.Context, wish string) error
 	ReportRebuild(ctx context.Context, report registry.RebuildReport) error
 }
 
@@ -174,7 +174,7 @@ func (r *Rebuilder) Rebuild(ctx context.Context) error {
 	if wish == "" {
 		return nil
 	}
-	return r.reg.FulfilRebuild(ctx, wish)
+	return r.reg.FulfillRebuild(ctx, wish)
 }
 
 func (r *Rebuilder) rebuild(ctx context.Context, p *progress) error {

@@ -102,7 +102,7 @@ func (s *Server) Close() {
 // Do runs one command on the server and returns what redis-cli prints; an error that the server answers is one.
 func (s *Server) Do(ctx context.Context, args ...string) (string, error) {
 	all := append([]string{"-e", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port)}, args...)
-	out, err := exec.CommandContext(ctx, "redis-cli", all...).CombinedOutput() //nolint:gosec // a test names its command
+	out, err := exec.CommandContext(ctx, "redis-cli", all...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("redistest: %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
 	}
@@ -152,7 +152,7 @@ func (s *Server) launch(ctx context.Context) (ended chan struct{}, err error) {
 	}
 	defer log.Close()
 	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", s.dir, "--save", "", "--appendonly", "no"}
-	cmd := exec.CommandContext(ctx, "redis-server", slices.Concat(args, s.args)...) //nolint:gosec // a test names its arguments
+	cmd := exec.CommandContext(ctx, "redis-server", slices.Concat(args, s.args)...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, dieWithParent()
 	ended = make(chan struct{})
 	started := make(chan error)
