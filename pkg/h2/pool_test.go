@@ -223,6 +223,36 @@ func TestRequestsMoveFromAConnectionThatEndsBeforeTheyHaveAStream(t *testing.T) 
 	})
 }
 
+func TestRequestsMoveFromAConnectionThatWasBrokenBeforeTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	bubble(t, Limits{}, Settings{}, func(t *testing.T, s *server, p *Pool) {
+		fine(t, send(t, p, t.Context(), 1)())
+		reads := make(chan struct{})
+		s.answer = func(c *served, stream uint32) {
+			if c.number > 0 {
+				c.ok(stream)
+				return
+			}
+			<-reads // and so takes nothing more
+		}
+		var lost []func() []error
+		for range 2 { // one that the server has read, and one that is being written
+			lost = append(lost, send(t, p, t.Context(), 1))
+			synctest.Wait()
+		}
+		moved := send(t, p, t.Context(), 5)
+		synctest.Wait()
+		s.conns[0].conn.Close()
+		close(reads)
+		for _, wait := range lost {
+			if err := wait()[0]; err == nil || errors.Is(err, ErrNotProcessed) {
+				t.Errorf("one that was written: got %v", err)
+			}
+		}
+		fine(t, moved())
+	})
+}
+
 func TestAServerThatCannotBeReachedIsTriedMoreAndMoreSeldom(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{FirstRedial: time.Second, LastRedial: time.Minute}, Settings{}, func(t *testing.T, s *server, p *Pool) {
