@@ -32,7 +32,7 @@ func (p *process) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.args[0], p.args[1:]...)
+	cmd := exec.Command(p.args[0], p.args[1:]...) //nolint:noctx // it outlives whoever starts it, and is killed
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, dieWithParent()
 	cmd.Env = append(os.Environ(), p.env...)
 	started, ended := make(chan error), make(chan struct{})

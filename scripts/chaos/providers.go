@@ -141,15 +141,6 @@ func (p *providers) controls() []*pushtest.Control {
 	return []*pushtest.Control{p.apns.Control(), p.fcm.Control()}
 }
 
-// accepted counts the pushes that were taken, repeats included.
-func (p *providers) accepted() int {
-	n := 0
-	for _, c := range p.controls() {
-		n += c.Ledger.Counts().Accepted
-	}
-	return n
-}
-
 // drain takes all that the ledgers hold, by time.
 func (p *providers) drain() ([]check.Push, error) {
 	var all []check.Push

@@ -35,6 +35,7 @@ type run struct {
 	failures   []error         // of the run itself, not of the fleet
 	bad        map[string]bool // values of im.messages that no reader can use
 	badLetters [][]byte        // of other topics, since the phase began
+	produced   [][]byte        // values that Kafka has of im.messages, since the phase began
 	unwritten  sync.WaitGroup
 	refused    sync.Once // a record could not be produced
 }
@@ -99,7 +100,7 @@ func (r *run) written(limit time.Duration) error {
 	case <-done:
 		return nil
 	case <-time.After(limit):
-		return fmt.Errorf("Kafka did not take everything within %s", limit)
+		return fmt.Errorf("not everything was taken by Kafka within %s", limit)
 	}
 }
 
@@ -135,7 +136,7 @@ func (r *run) phase(ctx context.Context, phase schedule.Phase) (report.Result, e
 		return report.Result{}, ctx.Err()
 	}
 	r.mu.Lock()
-	r.badLetters = nil
+	r.badLetters, r.produced = nil, nil
 	r.mu.Unlock()
 	since := time.Now()
 	r.move(ctx, r.presence.Rest(since))
@@ -180,7 +181,7 @@ func (r *run) phase(ctx context.Context, phase schedule.Phase) (report.Result, e
 func (r *run) input(ctx context.Context, since time.Time, p *performance) (check.Input, error) {
 	r.mu.Lock()
 	in := check.Input{Settings: check.Settings{Slack: slack, Look: look}, Devices: r.world.people.Devices(), Groups: r.world.people.Groups,
-		Bad: r.bad, BadLetters: r.badLetters, Emptied: p.emptied}
+		Bad: r.bad, BadLetters: r.badLetters, Produced: r.produced, Emptied: p.emptied}
 	r.mu.Unlock()
 	in.Changes = r.presence.Changes(since)
 	var err error
@@ -209,7 +210,11 @@ func (r *run) produce(ctx context.Context, phase schedule.Phase) {
 				r.bad[string(record.Value)] = true
 				r.mu.Unlock()
 			}
-			r.publish(ctx, record, func(time.Time) {})
+			r.publish(ctx, record, func(time.Time) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.produced = append(r.produced, record.Value)
+			})
 		}
 		if now.Sub(moved) >= moveEvery {
 			moved = now

@@ -84,11 +84,13 @@ type Input struct {
 	Changes []Change            // of all devices, in the order in which they were made
 	Groups  map[string][]string // who is a member of what
 	Records []Record
-	Bad     map[string]bool // values that no reader can use
-	Pushes  []Push          // by time
-	Events  []Event
-	Dead    [][]byte // values of all dead-letter topics of im.*
-	DeadOut int      // dead letters of push.*
+	// Produced are the values of im.messages of which Kafka said that it has them.
+	Produced [][]byte
+	Bad      map[string]bool // values that no reader can use
+	Pushes   []Push          // by time
+	Events   []Event
+	Dead     [][]byte // values of all dead-letter topics of im.*
+	DeadOut  int      // dead letters of push.*
 	// BadLetters are values that were produced to other topics of im.* and that no reader can use.
 	BadLetters [][]byte
 	// Emptied is when Redis forgot everything; zero = it did not.
@@ -98,26 +100,25 @@ type Input struct {
 // Verdict is what was found. Examples say of each kind which.
 type Verdict struct {
 	Records int // good ones
-	Bad     int
-	Due     int // device and message, where a push had to come
-	May     int // where a change was under way, and both is right
+	Bad     int // records that nobody can read
 	Pushed  int // device and message that got one
 
-	Lost        int // due, and neither pushed nor ended with a reason; bad records without a dead letter too
+	// Lost were due, and neither pushed nor ended with a reason; with bad records without a dead letter, and what Kafka said
+	// that it has and has not.
+	Lost        int
 	Late        int // due, but filtered by what the device had been longer ago than the slack
 	Duplicates  int // pushes beyond the first, where the first one's answer had arrived
 	Ambiguous   int // pushes beyond the first, where the answer of one before was lost
 	Misordered  int // first attempts that came before an earlier message of their conversation, device and lane
 	Ordered     int // first attempts that were compared
 	WrongBadges int
-	Badges      int            // that were compared
-	Stale       int            // pushes to a device in the foreground or logged out for longer than the slack
-	UnderWay    int            // the same, where the attempt had been let go in time, and came late
-	Longest     time.Duration  // that a device had been there, of both
-	Forgotten   int            // pushes to a device in the foreground, whose presence Redis had lost
-	Unexpected  int            // pushes of what nobody produced, or to a device of nobody that it was for
-	WrongEnds   int            // dead letters, dropped tokens and other ends that nothing explains
-	Expected    map[string]int // ends by reason that the devices' states explain
+	Badges      int           // that were compared
+	Stale       int           // pushes to a device in the foreground or logged out for longer than the slack
+	UnderWay    int           // the same, where the attempt had been let go in time, and came late
+	Longest     time.Duration // that a device had been there, of both
+	Forgotten   int           // pushes to a device in the foreground, whose presence Redis had lost
+	Unexpected  int           // pushes of what nobody produced, or to a device of nobody that it was for
+	WrongEnds   int           // dead letters, dropped tokens and other ends that nothing explains
 
 	Examples map[string][]string
 }

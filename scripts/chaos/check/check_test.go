@@ -190,6 +190,10 @@ func TestWhatIsFound(t *testing.T) {
 		"a bad record without a dead letter": {
 			func(w *world) { w.record(5, 4, []byte("{")); w.Bad["{"] = true }, func(v *Verdict) int { return v.Lost }, 1, calm, true,
 		},
+		"a record that Kafka said it has": {
+			func(w *world) { w.Produced = append(w.Produced, w.Records[0].Value, c2c(5, "bob")) },
+			func(v *Verdict) int { return v.Lost }, 1, calm, true,
+		},
 		"a bad event without a dead letter": {
 			func(w *world) { w.BadLetters = [][]byte{[]byte("?")} }, func(v *Verdict) int { return v.Lost }, 1, calm, true,
 		},

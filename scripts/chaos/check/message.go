@@ -84,16 +84,6 @@ func (l timeline) known(from, to time.Time, slack time.Duration) map[State]bool 
 	return states
 }
 
-// steady says whether the device changed nothing from one time to another.
-func (l timeline) steady(from, to time.Time) bool {
-	for _, c := range l {
-		if c.At.After(from) && !c.At.After(to) {
-			return false
-		}
-	}
-	return true
-}
-
 // last is the newest change up to a time.
 func (l timeline) last(at time.Time) (Change, bool) {
 	var found Change

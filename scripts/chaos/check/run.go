@@ -13,7 +13,6 @@ type pair struct {
 
 	pushes []Push
 	events []Event
-	due    bool
 }
 
 func (p *pair) String() string {
@@ -59,9 +58,10 @@ type pairKey struct {
 
 // Run checks one phase.
 func Run(in Input) *Verdict {
-	c := &checker{in: in, v: &Verdict{Expected: map[string]int{}, Examples: map[string][]string{}}, messages: map[string]*sent{},
+	c := &checker{in: in, v: &Verdict{Examples: map[string][]string{}}, messages: map[string]*sent{},
 		lines: map[*Device]timeline{}, byUser: map[string][]*Device{}, byToken: map[string]*Device{}, pairs: map[pairKey]*pair{}}
 	c.index()
+	c.kept()
 	c.expect()
 	c.attribute()
 	for _, p := range c.ordered {
@@ -128,6 +128,20 @@ func (c *checker) expect() {
 	})
 }
 
+// kept compares what Kafka said that it has with what it has.
+func (c *checker) kept() {
+	log := make(map[string]bool, len(c.in.Records))
+	for _, r := range c.in.Records {
+		log[string(r.Value)] = true
+	}
+	for _, value := range c.in.Produced {
+		if !log[string(value)] {
+			c.v.Lost++
+			c.v.example("lost", fmt.Sprintf("Kafka has not what it took: %.80q", value))
+		}
+	}
+}
+
 // attribute gives each push and each end to its message and device.
 func (c *checker) attribute() {
 	for _, push := range c.in.Pushes {
@@ -156,17 +170,7 @@ var states = map[string]State{"foreground": Foreground, "logged_out": LoggedOut}
 // end says whether a message came to a device, or why not.
 func (c *checker) end(p *pair) {
 	line, at := c.lines[p.device], p.message.first.Time
-	p.due = true
-	for state := range line.known(at, c.lastLook(p), c.in.Slack) {
-		p.due = p.due && state.wantsPush()
-	}
 	pushed := len(p.accepted()) > 0
-	switch {
-	case p.due:
-		c.v.Due++
-	default:
-		c.v.May++
-	}
 	if pushed {
 		c.v.Pushed++
 	}
@@ -179,7 +183,6 @@ func (c *checker) end(p *pair) {
 			case e.Reason == "duplicate" || e.Reason == "superseded": // of another record or attempt: no end by itself
 			case known && line.known(at, e.Time, c.in.Slack)[state]:
 				explained = true
-				c.v.Expected[e.Reason]++
 			case known && !pushed:
 				explained = true // counted here, not as lost
 				c.v.Late++
@@ -197,22 +200,6 @@ func (c *checker) end(p *pair) {
 		c.v.Lost++
 		c.v.example("lost", p.String())
 	}
-}
-
-// lastLook is when the fleet last looked at the device for this message: its last event, or its last push.
-func (c *checker) lastLook(p *pair) time.Time {
-	last := p.message.first.Time
-	for _, e := range p.events {
-		if e.Time.After(last) {
-			last = e.Time
-		}
-	}
-	for _, push := range p.pushes {
-		if push.Time.After(last) {
-			last = push.Time
-		}
-	}
-	return last
 }
 
 // staleness says whether a push went to a device that did not want it any more.

@@ -14,7 +14,8 @@ simulators' ledgers hold, the ends in push.events and the dead letters. It works
 
 | Column | Meaning |
 |---|---|
-| lost | neither pushed nor ended with a reason that the phone's state explains; or a record that nobody can read without a dead letter |
+| messages, bad records | what Kafka holds of im.messages: those of one key count once; and those that no reader can use, which have to become dead letters |
+| lost | neither pushed nor ended with a reason that the phone's state explains; or a record that nobody can read without a dead letter; or a record that Kafka said it has and has not |
 | duplicates | pushes of the same message to the same phone beyond the first. Where processes are killed all of them; elsewhere those after an answer that had arrived |
 | answer lost | repetitions after an answer that never arrived: the provider took the push and the connection broke before it said so. To send again is the only way not to lose one |
 | out of order | first attempts that a phone got before an earlier message of the same conversation and lane, of those compared |

@@ -11,7 +11,7 @@ import (
 )
 
 func result(change func(*check.Verdict)) Result {
-	v := &check.Verdict{Records: 1000, Pushed: 2000, Ordered: 900, Badges: 2000}
+	v := &check.Verdict{Records: 1000, Bad: 4, Pushed: 2000, Ordered: 900, Badges: 2000}
 	change(v)
 	return Result{Phase: schedule.Phase{Name: "calm", Messages: 1000, Load: time.Minute}, Verdict: v, Log: []string{"1.0 s kill Redis  "}, Settled: 3 * time.Second}
 }
@@ -56,7 +56,7 @@ func TestThePageSaysWhatWasMissed(t *testing.T) {
 	if err := run.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"make chaos SEED=7", run.Last(), "20m0s on 2 cores, with Redis 7, Kafka 4", "| calm | 1000 | 0 | 2000 | 3 | 40 (2.000 %) | 0.1 % |",
+	for _, want := range []string{"make chaos SEED=7", run.Last(), "20m0s on 2 cores, with Redis 7, Kafka 4", "| calm | 1000 | 4 | 0 | 2000 | 3 | 40 (2.000 %) | 0.1 % |",
 		"**missed: 3 lost, 2.000 % duplicates, more than 0.1 %**", "The run itself failed: no Redis", "1.0 s kill Redis\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the page has no %q:\n%s", want, b.String())

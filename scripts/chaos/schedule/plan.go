@@ -175,14 +175,14 @@ func (d *dice) kills() {
 // while it still thinks that it owns it.
 func (d *dice) worker(at time.Duration, worker string) {
 	kind, lasts := KillWorker, d.between(500*time.Millisecond, 3*time.Second)
-	switch draw := d.random.IntN(10); {
-	case draw == 0:
+	switch d.random.IntN(10) {
+	case 0:
 		kind = StopWorker
-	case draw == 1:
+	case 1:
 		kind, worker, lasts = AddWorker, d.one(d.targets.Roles), d.between(5*time.Second, 15*time.Second)
-	case draw == 2:
+	case 2:
 		kind, lasts = PauseWorker, d.between(time.Second, 4*time.Second)
-	case draw == 3:
+	case 3:
 		kind, lasts = PauseWorker, d.between(11*time.Second, 14*time.Second)
 	}
 	if lasts = min(lasts, d.end-at); lasts > 0 && d.free(worker, at, lasts, 3*time.Second) {
