@@ -266,9 +266,9 @@ func TestAPeerThatReadsSlowlyIsKept(t *testing.T) {
 		p.must(p.WriteWindowUpdate(0, 1<<20))
 		p.settle()
 		k := post(t, c, "/slow", strings.Repeat("x", 400_000))
-		for range 10 { // longer than a write may stand still, and never that long without a byte
+		for range 20 { // longer than a write may stand still, and never that long without a byte
 			time.Sleep(8 * time.Second)
-			if _, err := io.CopyN(io.Discard, p.in, 40_000); err != nil {
+			if _, err := io.CopyN(io.Discard, p.in, 4_000); err != nil {
 				break
 			}
 		}

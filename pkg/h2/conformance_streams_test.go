@@ -207,6 +207,48 @@ func TestAnAnswerBeforeTheBodyIsReadIsTheAnswer(t *testing.T) {
 	})
 }
 
+func TestTheRestOfABodyThatNobodyWantsIsGivenUp(t *testing.T) {
+	play(t, func(t *testing.T, s subject) {
+		c, p := greeted(t, s, options{}, window(2), limit(1))
+		p.stays = true
+		k := post(t, c, "/", "a body that waits for its window")
+		p.settle()
+		p.respond(1, "no more, please")
+		k.ok(t, "no more, please")
+		if p.expect("/").reset == nil {
+			t.Error("the stream is open still")
+		}
+		next := get(t, c, "/next")
+		p.settle()
+		p.respond(p.expect("/next").id, "")
+		next.ok(t, "")
+	})
+}
+
+func TestGivenUpRequestsDoNotFloodAPeerThatDoesNotCount(t *testing.T) {
+	play(t, func(t *testing.T, s subject) {
+		c, p := greeted(t, s, options{}, limit(10))
+		p.rude = true // nobody knows how many of them it has taken off its count
+		for range 100 {
+			ctx, cancel := context.WithCancel(t.Context())
+			k := start(c, request(t, http.MethodGet, "/", nil).WithContext(ctx))
+			p.settle()
+			cancel()
+			k.wait(t)
+		}
+		if p.settle(); p.begun() > 11 {
+			t.Errorf("%d requests came", p.begun())
+		}
+		p.rude = false
+		p.must(p.WritePing(true, p.asked))
+		p.settle()
+		k := get(t, c, "/next")
+		p.settle()
+		p.respond(p.expect("/next").id, "yes")
+		k.ok(t, "yes")
+	})
+}
+
 func TestACancelledRequestIsReset(t *testing.T) {
 	for _, stage := range []string{"waits for its answer", "sends its body", "reads its answer"} {
 		t.Run(stage, func(t *testing.T) {

@@ -33,6 +33,7 @@ type peer struct {
 	last     *stream // whose HEADERS came last
 	pongs    [][8]byte
 	pings    int
+	asked    [8]byte        // by the last one
 	goAway   *http2.ErrCode // that the client sent
 	acks     int            // of settings
 	closed   bool           // the client's end
@@ -169,6 +170,7 @@ func (p *peer) take() {
 			return
 		}
 		p.pings++
+		p.asked = frame.Data
 		if !p.rude {
 			_ = p.WritePing(true, frame.Data)
 		}
