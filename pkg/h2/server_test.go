@@ -157,7 +157,7 @@ func bubble(t *testing.T, limits Limits, settings Settings, test func(t *testing
 }
 
 // post is a request with a small body.
-func post(t *testing.T, ctx context.Context) *http.Request {
+func post(t testing.TB, ctx context.Context) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://server.test/path", bytes.NewReader([]byte("content")))
 	if err != nil {
