@@ -125,12 +125,12 @@ func TestAnEmptyBodyNeedsNoWindow(t *testing.T) {
 	})
 }
 
-func TestACancelledBodyGivesTheConnectionsWindowToOthers(t *testing.T) {
+func TestAGivenUpBodyGivesTheConnectionsWindowToOthers(t *testing.T) {
 	play(t, func(t *testing.T, s subject) {
 		c, p := greeted(t, s, options{}, window(1<<20))
 		p.stays = true
 		ctx, cancel := context.WithCancel(t.Context())
-		first := start(c, request(t, http.MethodPost, "/cancelled", body(strings.Repeat("x", 100_000))).WithContext(ctx))
+		first := start(c, request(t, http.MethodPost, "/given-up", body(strings.Repeat("x", 100_000))).WithContext(ctx))
 		p.settle() // the connection's window is used up
 		second := post(t, c, "/second", "second")
 		p.settle()

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -110,7 +109,6 @@ func goServer(t *testing.T, config *tls.Config, limits *http.HTTP2Config, handle
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2, server.TLS = true, config
 	server.Config.HTTP2 = limits
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()

@@ -249,7 +249,7 @@ func TestGivenUpRequestsDoNotFloodAPeerThatDoesNotCount(t *testing.T) {
 	})
 }
 
-func TestACancelledRequestIsReset(t *testing.T) {
+func TestAGivenUpRequestIsReset(t *testing.T) {
 	for _, stage := range []string{"waits for its answer", "sends its body", "reads its answer"} {
 		t.Run(stage, func(t *testing.T) {
 			play(t, func(t *testing.T, s subject) {
@@ -261,7 +261,7 @@ func TestACancelledRequestIsReset(t *testing.T) {
 					p.stays = true
 					content = "more than the window"
 				}
-				k := start(c, request(t, http.MethodPost, "/cancelled", body(content)).WithContext(ctx))
+				k := start(c, request(t, http.MethodPost, "/given-up", body(content)).WithContext(ctx))
 				p.settle()
 				waiting := get(t, c, "/waiting")
 				p.settle()
@@ -280,7 +280,7 @@ func TestACancelledRequestIsReset(t *testing.T) {
 					t.Errorf("got %v", k.err)
 				}
 				p.settle()
-				if reset := p.expect("/cancelled").reset; reset == nil || *reset != http2.ErrCodeCancel {
+				if reset := p.expect("/given-up").reset; reset == nil || *reset != http2.ErrCodeCancel {
 					t.Errorf("the server saw %v", reset)
 				}
 				p.respond(p.expect("/waiting").id, "yes")
@@ -293,13 +293,13 @@ func TestACancelledRequestIsReset(t *testing.T) {
 	}
 }
 
-func TestACancelledRequestThatWaitsForAStreamIsNeverSent(t *testing.T) {
+func TestAGivenUpRequestThatWaitsForAStreamIsNeverSent(t *testing.T) {
 	play(t, func(t *testing.T, s subject) {
 		c, p := greeted(t, s, options{}, limit(1))
 		first := get(t, c, "/first")
 		p.settle()
 		ctx, cancel := context.WithCancel(t.Context())
-		k := start(c, request(t, http.MethodGet, "/cancelled", nil).WithContext(ctx))
+		k := start(c, request(t, http.MethodGet, "/given-up", nil).WithContext(ctx))
 		p.settle()
 		last := get(t, c, "/last")
 		p.settle()
@@ -309,7 +309,7 @@ func TestACancelledRequestThatWaitsForAStreamIsNeverSent(t *testing.T) {
 		}
 		p.respond(p.expect("/first").id, "")
 		first.ok(t, "")
-		if p.path("/cancelled") != nil {
+		if p.path("/given-up") != nil {
 			t.Error("it was sent")
 		}
 		p.respond(p.expect("/last").id, "")
@@ -333,11 +333,11 @@ func TestARequestWhoseContextHasEndedIsNeverSent(t *testing.T) {
 	})
 }
 
-func TestALateAnswerToACancelledRequestIsDropped(t *testing.T) {
+func TestALateAnswerToAGivenUpRequestIsDropped(t *testing.T) {
 	play(t, func(t *testing.T, s subject) {
 		c, p := greeted(t, s, options{})
 		ctx, cancel := context.WithCancel(t.Context())
-		k := start(c, request(t, http.MethodGet, "/cancelled", nil).WithContext(ctx))
+		k := start(c, request(t, http.MethodGet, "/given-up", nil).WithContext(ctx))
 		p.settle()
 		cancel()
 		k.wait(t)

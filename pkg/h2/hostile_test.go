@@ -15,7 +15,7 @@ import (
 // behind (the bubble sees to that), and either the connection goes on or it takes no more requests.
 type attack struct {
 	// play is called while a request waits for its answer on stream 1, a body for its window on stream 3, and a third
-	// request, on stream 5, is cancelled already.
+	// request, on stream 5, is given up already.
 	play func(p *peer)
 	want outcome
 	lax  string // what net/http does instead; "" = the same

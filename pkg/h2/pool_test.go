@@ -21,16 +21,14 @@ func TestAThousandCallersAtAColdStartOpenFewConnections(t *testing.T) {
 	for _, streams := range []uint32{100, 1000} {
 		for _, first := range []int{0, 1} {
 			bubble(t, Limits{Conns: 100}, Settings{FirstStreams: first}, func(t *testing.T, s *server, p *Pool) {
-				s.settings = []http2.Setting{limit(streams)}
-				s.answer = later(20 * time.Millisecond)
+				s.allows(streams)
+				s.answers(later(20 * time.Millisecond))
 				fine(t, send(t, p, t.Context(), 1000)())
-				for _, c := range s.conns {
-					if c.most > int(streams) {
-						t.Errorf("connection %d: %d streams at a time, want %d at most", c.number, c.most, streams)
-					}
+				if most := slices.Max(s.most()); most > int(streams) {
+					t.Errorf("%d streams at a time, want %d at most", most, streams)
 				}
-				if len(s.conns) > 4 {
-					t.Errorf("%d streams, %d at first: %d connections", streams, first, len(s.conns))
+				if len(s.seen()) > 4 {
+					t.Errorf("%d streams, %d at first: %d connections", streams, first, len(s.seen()))
 				}
 			})
 		}
@@ -41,16 +39,16 @@ func TestANewConnectionCarriesFewRequestsUntilItsFirstAnswer(t *testing.T) {
 	t.Parallel()
 	for _, first := range []int{1, 3} {
 		bubble(t, Limits{}, Settings{FirstStreams: first}, func(t *testing.T, s *server, p *Pool) {
-			s.settings = []http2.Setting{limit(1000)}
-			s.answer = later(time.Second)
+			s.allows(1000)
+			s.answers(later(time.Second))
 			wait := send(t, p, t.Context(), 50)
 			synctest.Wait()
-			if got := s.conns[0].requests; got != first {
+			if got := s.conns[0].seen(); got != first {
 				t.Errorf("before the first answer: %d requests, want %d", got, first)
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if got := s.conns[0].requests; got != 50 {
+			if got := s.conns[0].seen(); got != 50 {
 				t.Errorf("after it: %d requests, want all 50", got)
 			}
 			fine(t, wait())
@@ -61,7 +59,7 @@ func TestANewConnectionCarriesFewRequestsUntilItsFirstAnswer(t *testing.T) {
 func TestConnectionsFollowTheLoadOneByOne(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{Conns: 3, Spread: 10, Grow: 5 * time.Second, Shrink: time.Minute}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-		s.answer = later(time.Second)
+		s.answers(later(time.Second))
 		ctx, stop := context.WithCancel(t.Context())
 		var running []func() []error
 		for range 40 {
@@ -99,8 +97,8 @@ func TestConnectionsFollowTheLoadOneByOne(t *testing.T) {
 			t.Errorf("minute by minute without load: %v connections, want one fewer each time down to 1", shrunk)
 		}
 		fine(t, send(t, p, t.Context(), 1)())
-		if len(s.conns) != 3 {
-			t.Errorf("%d connections were opened, want 3", len(s.conns))
+		if len(s.seen()) != 3 {
+			t.Errorf("%d connections were opened, want 3", len(s.seen()))
 		}
 	})
 }
@@ -109,8 +107,8 @@ func TestSlowAnswersDoNotHoldUpTheNextConnection(t *testing.T) {
 	t.Parallel()
 	for first, want := range map[int]int{0: 4, 1: 1} {
 		bubble(t, Limits{Grow: time.Second}, Settings{FirstStreams: first}, func(t *testing.T, s *server, p *Pool) {
-			s.settings = []http2.Setting{limit(100)}
-			s.answer = later(time.Minute)
+			s.allows(100)
+			s.answers(later(time.Minute))
 			wait := send(t, p, t.Context(), 400)
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
@@ -125,10 +123,10 @@ func TestSlowAnswersDoNotHoldUpTheNextConnection(t *testing.T) {
 func TestANewConnectionIsOpenedInTimeThoughNothingElseHappens(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{Grow: time.Second}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-		s.answer = func(c *served, stream uint32) {
+		s.answers(func(c *served, stream uint32) {
 			c.locked(func() { _ = c.WriteSettings(limit(0)) })
 			c.ok(stream)
-		}
+		})
 		fine(t, send(t, p, t.Context(), 1)())
 		begun := time.Now()
 		fine(t, send(t, p, t.Context(), 1)())
@@ -172,13 +170,13 @@ func TestARequestThatTheServerHasNotProcessedIsSentOnceMore(t *testing.T) {
 				fine(t, send(t, p, t.Context(), 1)()) // the first request of a connection is a case of its own
 				before := s.seen()[0]
 				var faults atomic.Int64
-				s.answer = func(c *served, stream uint32) {
+				s.answers(func(c *served, stream uint32) {
 					if faults.Add(1) <= int64(test.times) {
 						test.fault(c, stream)
 						return
 					}
 					c.ok(stream)
-				}
+				})
 				err := send(t, p, t.Context(), 1)()[0]
 				if (err != nil) != test.err || errors.Is(err, ErrNotProcessed) != test.not {
 					t.Errorf("got %v, want an error: %v, not processed: %v", err, test.err, test.not)
@@ -198,19 +196,19 @@ func TestARequestThatTheServerHasNotProcessedIsSentOnceMore(t *testing.T) {
 func TestRequestsMoveFromAConnectionThatEndsBeforeTheyHaveAStream(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{Conns: 1}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-		s.settings = []http2.Setting{limit(2)}
+		s.allows(2)
 		fine(t, send(t, p, t.Context(), 1)())
-		s.answer = func(c *served, stream uint32) {
+		s.answers(func(c *served, stream uint32) {
 			if c.number > 0 {
 				c.ok(stream)
 			}
-		}
+		})
 		wait := send(t, p, t.Context(), 10) // two have a stream
 		synctest.Wait()
 		if got := p.Stats(); got.InFlight != 2 || got.Waiting != 8 {
 			t.Fatalf("got %+v", got)
 		}
-		s.conns[0].conn.Close()
+		s.cut(0)
 		var failed int
 		for _, err := range wait() {
 			if err != nil {
@@ -228,13 +226,13 @@ func TestRequestsMoveFromAConnectionThatWasBrokenBeforeTheyWereWritten(t *testin
 	bubble(t, Limits{}, Settings{}, func(t *testing.T, s *server, p *Pool) {
 		fine(t, send(t, p, t.Context(), 1)())
 		reads := make(chan struct{})
-		s.answer = func(c *served, stream uint32) {
+		s.answers(func(c *served, stream uint32) {
 			if c.number > 0 {
 				c.ok(stream)
 				return
 			}
 			<-reads // and so takes nothing more
-		}
+		})
 		var lost []func() []error
 		for range 2 { // one that the server has read, and one that is being written
 			lost = append(lost, send(t, p, t.Context(), 1))
@@ -242,7 +240,7 @@ func TestRequestsMoveFromAConnectionThatWasBrokenBeforeTheyWereWritten(t *testin
 		}
 		moved := send(t, p, t.Context(), 5)
 		synctest.Wait()
-		s.conns[0].conn.Close()
+		s.cut(0)
 		close(reads)
 		for _, wait := range lost {
 			if err := wait()[0]; err == nil || errors.Is(err, ErrNotProcessed) {
@@ -256,7 +254,7 @@ func TestRequestsMoveFromAConnectionThatWasBrokenBeforeTheyWereWritten(t *testin
 func TestAServerThatCannotBeReachedIsTriedMoreAndMoreSeldom(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{FirstRedial: time.Second, LastRedial: time.Minute}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-		s.refuse = errors.New("no route")
+		s.play(func(to *script) { to.refuse = errors.New("no route") })
 		var at []time.Duration
 		begun, dials := time.Now(), 0
 		for range 600 {
@@ -267,8 +265,8 @@ func TestAServerThatCannotBeReachedIsTriedMoreAndMoreSeldom(t *testing.T) {
 					t.Fatalf("got %v", err)
 				}
 			}
-			if s.dials > dials {
-				dials = s.dials
+			if now := s.dialed(); now > dials {
+				dials = now
 				at = append(at, time.Since(begun))
 			}
 			time.Sleep(time.Second)
@@ -276,7 +274,7 @@ func TestAServerThatCannotBeReachedIsTriedMoreAndMoreSeldom(t *testing.T) {
 		if len(at) < 10 || len(at) > 40 {
 			t.Errorf("in 10 min tried at %v, want 10 to 40 times", at)
 		}
-		s.refuse = nil
+		s.play(func(to *script) { to.refuse = nil })
 		time.Sleep(2 * time.Minute)
 		fine(t, send(t, p, t.Context(), 3)())
 	})
@@ -292,7 +290,7 @@ func TestAConnectionThatNeverAnswersIsAsIfItCouldNotBeSetUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, Limits{FirstRedial: time.Minute}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-				s.answer = answer
+				s.answers(answer)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				if err := send(t, p, ctx, 1)()[0]; err == nil {
@@ -302,8 +300,8 @@ func TestAConnectionThatNeverAnswersIsAsIfItCouldNotBeSetUp(t *testing.T) {
 				if err := send(t, p, t.Context(), 1)()[0]; !errors.As(err, &dial) {
 					t.Errorf("the next one: got %v", err)
 				}
-				if s.dials != 1 {
-					t.Errorf("%d set-ups, want 1", s.dials)
+				if s.dialed() != 1 {
+					t.Errorf("%d set-ups, want 1", s.dialed())
 				}
 			})
 		})
@@ -319,9 +317,9 @@ func TestARequestThatIsGivenUpTakesNoStreamFromTheOthers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, Limits{Conns: 1}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-				s.settings = []http2.Setting{limit(5)}
+				s.allows(5)
 				fine(t, send(t, p, t.Context(), 1)())
-				s.answer = test.answer
+				s.answers(test.answer)
 				for range 20 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					for _, err := range send(t, p, ctx, 20)() {
@@ -332,13 +330,13 @@ func TestARequestThatIsGivenUpTakesNoStreamFromTheOthers(t *testing.T) {
 					cancel()
 				}
 				synctest.Wait()
-				s.answer = nil
+				s.answers(nil)
 				if got := p.Stats(); got.Conns != 1 || got.InFlight != 0 || got.Waiting != 0 {
 					t.Errorf("got %+v, want one connection that carries nothing", got)
 				}
 				fine(t, send(t, p, t.Context(), 20)())
-				if got := s.conns[0].most; got > 5 || len(s.conns) != 1 {
-					t.Errorf("%d streams at a time on %d connections, want at most 5 on 1", got, len(s.conns))
+				if got := s.most()[0]; got > 5 || len(s.seen()) != 1 {
+					t.Errorf("%d streams at a time on %d connections, want at most 5 on 1", got, len(s.seen()))
 				}
 			})
 		})
@@ -348,9 +346,9 @@ func TestARequestThatIsGivenUpTakesNoStreamFromTheOthers(t *testing.T) {
 func TestTheQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{Conns: 1}, Settings{MaxQueued: 3}, func(t *testing.T, s *server, p *Pool) {
-		s.settings = []http2.Setting{limit(1)}
+		s.allows(1)
 		fine(t, send(t, p, t.Context(), 1)())
-		s.answer = later(time.Second)
+		s.answers(later(time.Second))
 		busy := 0
 		for _, err := range send(t, p, t.Context(), 10)() {
 			switch {
@@ -369,7 +367,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 func TestARetiredConnectionFinishesWhatItCarries(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-		s.answer = later(time.Second)
+		s.answers(later(time.Second))
 		_, carrier, err := p.Do(post(t, t.Context()))
 		if err != nil {
 			t.Fatal(err)
@@ -385,7 +383,7 @@ func TestARetiredConnectionFinishesWhatItCarries(t *testing.T) {
 		if diff := cmp.Diff([]int{6, 5}, s.seen()); diff != "" {
 			t.Errorf("requests by connection (-want +got):\n%s", diff)
 		}
-		if !s.conns[0].ended || s.conns[1].ended {
+		if !cmp.Equal(s.ended(), []bool{true, false}) {
 			t.Error("want the first connection closed, and the second one open")
 		}
 	})
@@ -400,7 +398,7 @@ func TestCloseEndsWhateverWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{t: t, answer: never, settings: []http2.Setting{limit(2)}}
+				s := &server{script: script{answer: never, settings: []http2.Setting{limit(2)}}}
 				p := NewPool(dial(s), Limits{Conns: 1, Dial: time.Hour}, Settings{})
 				wait := send(t, p, t.Context(), 10)
 				synctest.Wait()

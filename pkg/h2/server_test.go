@@ -15,19 +15,38 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// server is what a pool under test connects to, in a synctest bubble. Its fields may be changed between requests.
+// server is what a pool under test connects to, in a synctest bubble.
 type server struct {
-	t        *testing.T
+	mu sync.Mutex // of everything here and in its connections, and of writing
+	script
+	conns []*served
+	dials int
+}
+
+// script is how the server behaves; see [server.play].
+type script struct {
 	settings []http2.Setting
 	// answer is called for each whole request, with its connection's number, from 0; nil = 200.
 	answer func(c *served, stream uint32)
-	// refuse is why no connection can be set up; nil = one can.
-	refuse error
-	mute   bool // answers no ping
+	refuse error // why no connection can be set up; nil = one can
+	mute   bool  // answers no ping
+}
 
-	mu    sync.Mutex
-	conns []*served
-	dials int
+// play changes how the server behaves from now on.
+func (s *server) play(change func(*script)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.script)
+}
+
+// answers changes what the server does with whole requests.
+func (s *server) answers(with func(c *served, stream uint32)) {
+	s.play(func(to *script) { to.answer = with })
+}
+
+// allows changes how many streams the server takes at a time, on connections that are opened from now on.
+func (s *server) allows(streams uint32) {
+	s.play(func(to *script) { to.settings = []http2.Setting{limit(streams)} })
 }
 
 // served is one connection of it.
@@ -37,7 +56,6 @@ type served struct {
 	number int
 	conn   net.Conn
 
-	mu       sync.Mutex // of writing
 	requests int
 	most     int // streams at once
 	open     map[uint32]struct{}
@@ -72,9 +90,11 @@ func (c *served) serve() {
 		}
 		switch frame := frame.(type) {
 		case *http2.PingFrame:
-			if !frame.IsAck() && !c.server.mute {
-				c.locked(func() { _ = c.WritePing(true, frame.Data) })
-			}
+			c.locked(func() {
+				if !frame.IsAck() && !c.server.mute {
+					_ = c.WritePing(true, frame.Data)
+				}
+			})
 		case *http2.HeadersFrame:
 			c.begin(frame.StreamID, frame.StreamEnded())
 		case *http2.DataFrame:
@@ -88,9 +108,15 @@ func (c *served) serve() {
 }
 
 func (c *served) locked(f func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
 	f()
+}
+
+// seen is how many requests have begun.
+func (c *served) seen() (n int) {
+	c.locked(func() { n = c.requests })
+	return n
 }
 
 func (c *served) begin(stream uint32, ended bool) {
@@ -105,11 +131,13 @@ func (c *served) begin(stream uint32, ended bool) {
 }
 
 func (c *served) whole(stream uint32) {
-	if c.server.answer == nil {
-		c.ok(stream)
-		return
-	}
-	c.server.answer(c, stream)
+	answer := (*served).ok
+	c.locked(func() {
+		if c.server.answer != nil {
+			answer = c.server.answer
+		}
+	})
+	answer(c, stream)
 }
 
 // ok answers 200, without a body.
@@ -130,13 +158,42 @@ func never(*served, uint32) {}
 
 // seen are the requests by connection.
 func (s *server) seen() []int {
+	return seen(s, func(c *served) int { return c.requests })
+}
+
+// most are the streams at a time by connection.
+func (s *server) most() []int {
+	return seen(s, func(c *served) int { return c.most })
+}
+
+// ended says by connection whether it has ended.
+func (s *server) ended() []bool {
+	return seen(s, func(c *served) bool { return c.ended })
+}
+
+func seen[of any](s *server, what func(*served) of) []of {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := []int{}
+	all := []of{}
 	for _, c := range s.conns {
-		c.locked(func() { seen = append(seen, c.requests) })
+		all = append(all, what(c))
 	}
-	return seen
+	return all
+}
+
+// dialed is how often a set-up was tried.
+func (s *server) dialed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dials
+}
+
+// cut closes a connection on the server's side.
+func (s *server) cut(number int) {
+	s.mu.Lock()
+	conn := s.conns[number].conn
+	s.mu.Unlock()
+	conn.Close()
 }
 
 // limit is the setting of the streams at a time.
@@ -148,7 +205,7 @@ func limit(n uint32) http2.Setting {
 func bubble(t *testing.T, limits Limits, settings Settings, test func(t *testing.T, s *server, p *Pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{t: t}
+		s := new(server)
 		p := NewPool(s.dial, limits, settings)
 		test(t, s, p)
 		p.Close()
