@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // badges checks the number of each push. A number is what the device last reported, plus the messages that were
@@ -22,12 +21,8 @@ func (c *checker) badges() {
 				reports = append(reports, change)
 			}
 		}
-		for i, report := range reports {
-			until := time.Time{} // for good
-			if i+1 < len(reports) {
-				until = reports[i+1].At
-			}
-			c.sum(d, pairs, report, until)
+		if len(reports) > 0 {
+			c.sum(d, pairs, reports[len(reports)-1])
 		}
 		for _, p := range pairs {
 			for _, push := range p.accepted() {
@@ -90,12 +85,11 @@ func bounds(p *pair, push Push, pairs []*pair, report Change) (low, high int) {
 	return low, high
 }
 
-// sum checks the highest number after a report of a device that got a push for each message and changed nothing.
-func (c *checker) sum(d *Device, pairs []*pair, report Change, until time.Time) {
-	if !until.IsZero() || c.forgot(report, time.Unix(1<<40, 0)) {
-		return // what came last before the next report may have been decided after it
-	}
-	if last, _ := c.lines[d].last(time.Unix(1<<40, 0)); last.At != report.At {
+// sum checks the highest number after a device's last report, where it got a push for each message and changed nothing
+// since. Of an earlier report nobody can tell: what came last before the next may have been decided after it.
+func (c *checker) sum(d *Device, pairs []*pair, report Change) {
+	line := c.lines[d]
+	if line[len(line)-1].At != report.At || c.emptied(report) {
 		return
 	}
 	want, highest := report.Unread, 0

@@ -249,9 +249,14 @@ func (c *checker) stale(p *pair, since Change) string {
 	return fmt.Sprintf("%s; %s since %s, durable %s", p, since.State, clock(since.At), clock(since.Durable))
 }
 
-// forgot says whether Redis lost a presence before a push.
+// forgot says whether Redis lost a change before a push.
 func (c *checker) forgot(since Change, at time.Time) bool {
-	return !c.in.Emptied.IsZero() && since.At.Before(c.in.Emptied) && at.After(c.in.Emptied)
+	return c.emptied(since) && at.After(c.in.Emptied)
+}
+
+// emptied says whether Redis ever lost a change.
+func (c *checker) emptied(since Change) bool {
+	return !c.in.Emptied.IsZero() && since.At.Before(c.in.Emptied)
 }
 
 // unsure are the reasons of a repetition after which the push may have arrived.
