@@ -63,7 +63,7 @@ func TestOnlyWhatComesAgainEntersTheTable(t *testing.T) {
 func TestAConnectionWithoutMoreStreamIDsIsReplaced(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{}, Settings{}, func(t *testing.T, s *server, p *Pool) {
-		s.settings = []http2.Setting{limit(1)}
+		s.allows(1)
 		_, first, err := p.Do(post(t, t.Context()))
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestAConnectionWithoutMoreStreamIDsIsReplaced(t *testing.T) {
 		if diff := cmp.Diff([]int{3, 3}, s.seen()); diff != "" {
 			t.Errorf("requests by connection (-want +got):\n%s", diff)
 		}
-		if !s.conns[0].ended {
+		if !s.ended()[0] {
 			t.Error("the first connection is still open")
 		}
 	})
@@ -87,9 +87,9 @@ func TestAConnectionWithoutMoreStreamIDsIsReplaced(t *testing.T) {
 func TestRequestsThatAreGivenUpDoNotFloodAServerThatIsBehind(t *testing.T) {
 	t.Parallel()
 	bubble(t, Limits{Conns: 1}, Settings{PingTimeout: time.Hour}, func(t *testing.T, s *server, p *Pool) {
-		s.settings = []http2.Setting{limit(10)}
+		s.allows(10)
 		fine(t, send(t, p, t.Context(), 1)())
-		s.answer, s.mute = never, true
+		s.play(func(to *script) { to.answer, to.mute = never, true })
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			send(t, p, ctx, 10)()
@@ -109,13 +109,13 @@ func TestALongBodyIsSentAgainWhereItCanBeReadAgain(t *testing.T) {
 			bubble(t, Limits{}, Settings{MaxBody: 10}, func(t *testing.T, s *server, p *Pool) {
 				fine(t, send(t, p, t.Context(), 1)())
 				var refused atomic.Bool
-				s.answer = func(c *served, stream uint32) {
+				s.answers(func(c *served, stream uint32) {
 					if refused.CompareAndSwap(false, true) {
 						c.locked(func() { _ = c.WriteRSTStream(stream, http2.ErrCodeRefusedStream) })
 						return
 					}
 					c.ok(stream)
-				}
+				})
 				r := post(t, t.Context())
 				content := strings.Repeat("x", 1000)
 				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(content)), 1000
@@ -161,8 +161,8 @@ func TestABodyThatFailsOrBlocksEndsItsRequestAlone(t *testing.T) {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
 				fine(t, send(t, p, t.Context(), 5)())
-				if len(s.conns) != 1 {
-					t.Errorf("%d connections, want 1", len(s.conns))
+				if len(s.seen()) != 1 {
+					t.Errorf("%d connections, want 1", len(s.seen()))
 				}
 			})
 		})

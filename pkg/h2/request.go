@@ -130,6 +130,19 @@ func (m *maker) copied(l *fields) {
 
 // header copies what the request's header list will be: fields for HPACK's table, and encoded literals.
 func (m *maker) header(out *request, r *http.Request) error {
+	if err := out.target(r); err != nil {
+		return err
+	}
+	for name, values := range r.Header {
+		if err := m.field(out, name, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target writes the pseudo fields.
+func (out *request) target(r *http.Request) error {
 	if err := check(r); err != nil {
 		return err
 	}
@@ -155,23 +168,26 @@ func (m *maker) header(out *request, r *http.Request) error {
 	out.pseudo = len(out.fields)
 	out.literal(":path", path)
 	out.path = len(out.block)
-	for name, values := range r.Header {
-		name, skip := wireName(name)
-		if skip {
-			continue
+	return nil
+}
+
+// field adds the values of a name.
+func (m *maker) field(out *request, name string, values []string) error {
+	name, skip := wireName(name)
+	if skip {
+		return nil
+	}
+	_, again := m.indexed[name]
+	for _, value := range values {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return errors.New("a header field of the request is not valid")
 		}
-		_, again := m.indexed[name]
-		for _, value := range values {
-			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-				return errors.New("a header field of the request is not valid")
-			}
-			switch {
-			case name == "te" && value != "trailers": // all that HTTP/2 knows
-			case again:
-				out.index(name, value)
-			default:
-				out.literal(name, value)
-			}
+		switch {
+		case name == "te" && value != "trailers": // all that HTTP/2 knows
+		case again:
+			out.index(name, value)
+		default:
+			out.literal(name, value)
 		}
 	}
 	return nil
@@ -198,19 +214,19 @@ func validMethod(method string) bool {
 }
 
 // index adds a field that goes through HPACK's table.
-func (r *request) index(name, value string) {
+func (out *request) index(name, value string) {
 	f := hpack.HeaderField{Name: name, Value: value}
-	r.fields = append(r.fields, f)
-	r.size += f.Size()
+	out.fields = append(out.fields, f)
+	out.size += f.Size()
 }
 
 // literal adds a field that never enters HPACK's table, on the way neither: RFC 7541, section 6.2.3. It depends on no
 // table, so the caller encodes it and the writer only copies it.
-func (r *request) literal(name, value string) {
-	r.block = append(r.block, 0x10)
-	r.block = appendString(r.block, name)
-	r.block = appendString(r.block, value)
-	r.size += uint32(len(name)+len(value)) + 32
+func (out *request) literal(name, value string) {
+	out.block = append(out.block, 0x10)
+	out.block = appendString(out.block, name)
+	out.block = appendString(out.block, value)
+	out.size += uint32(len(name)+len(value)) + 32
 }
 
 // appendString leaves Huffman's code away: it saves a quarter of the bytes, and costs more time than these take.
@@ -253,12 +269,12 @@ func (m *maker) body(s *stream, r *http.Request) error {
 }
 
 // read appends a body of n bytes to the block.
-func (r *request) read(body io.Reader, n int) error {
-	need := len(r.block) + n + 1 // one more tells whether the body ends where it should
-	if cap(r.block) < need {
-		r.block = append(make([]byte, 0, need), r.block...)
+func (out *request) read(body io.Reader, n int) error {
+	need := len(out.block) + n + 1 // one more tells whether the body ends where it should
+	if cap(out.block) < need {
+		out.block = append(make([]byte, 0, need), out.block...)
 	}
-	got, err := io.ReadFull(body, r.block[len(r.block):need])
+	got, err := io.ReadFull(body, out.block[len(out.block):need])
 	switch {
 	case err == nil:
 		return fmt.Errorf("the request's body is longer than the %d bytes of its length", n)
@@ -269,7 +285,7 @@ func (r *request) read(body io.Reader, n int) error {
 	default:
 		return fmt.Errorf("read the request's body: %w", err)
 	}
-	r.block = r.block[:need-1]
+	out.block = out.block[:need-1]
 	return nil
 }
 
