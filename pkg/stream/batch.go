@@ -37,6 +37,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // batch is the header of one record batch, and its records as they were sent.
 type batch struct {
 	first, last    int64 // offsets; last is kept when compaction removes the last record
+	epoch          int32 // of the leader that appended it
 	attributes     protocol.Attributes
 	firstTimestamp int64
 	maxTimestamp   int64
@@ -83,7 +84,9 @@ func nextBatch(b []byte) (out batch, rest []byte, ok bool, err error) {
 	if end < batchHeaderSize {
 		return out, b[end:], true, &damage{out.first, errCutShort}
 	}
-	r.skip(batchCRCAt - 8)
+	r.skip(4) // length
+	out.epoch = r.int32()
+	r.skip(1) // magic
 	out.crc = uint32(r.int32())
 	out.checked = r.b
 	out.attributes = protocol.Attributes(r.int16())

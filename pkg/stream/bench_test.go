@@ -169,7 +169,7 @@ func BenchmarkDecode(b *testing.B) {
 	batch := encode(b, 2, values...)
 	b.ReportAllocs()
 	for b.Loop() {
-		d := decode(topicPartition{"t", 0}, newWindow(0, 1000, testLane()), 0, batch, -1, 1<<62)
+		d := reading{of: topicPartition{"t", 0}, win: newWindow(0, 1000, testLane()), from: 0, givenUp: -1, end: 1 << 62, epoch: -1}.decode(batch)
 		if len(d.records) != 500 {
 			b.Fatal(d.err)
 		}

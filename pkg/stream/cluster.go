@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -42,6 +43,7 @@ type Cluster struct {
 	addr      net.Addr
 	transport *kafka.Transport
 	client    *kafka.Client
+	lineage   atomic.Int32 // what is known of the brokers' age
 	log       *zap.Logger
 }
 

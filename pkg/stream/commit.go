@@ -145,6 +145,9 @@ func (s *Source) remember(p *partition) {
 	acknowledged, dirty := p.win.uncommitted()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p.epoch >= 0 {
+		s.seen[p.topicPartition] = seen{p.offset, p.epoch}
+	}
 	if !dirty {
 		delete(s.left, p.topicPartition)
 		return

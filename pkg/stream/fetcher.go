@@ -153,7 +153,7 @@ func (f *fetcher) failed(ctx context.Context, partitions []*partition, err error
 		p.fetching = false
 		if ctx.Err() == nil {
 			p.fail(now, err)
-			p.leader = noLeader
+			f.g.suspect(p)
 		}
 	}
 	if ctx.Err() != nil {
@@ -161,7 +161,6 @@ func (f *fetcher) failed(ctx context.Context, partitions []*partition, err error
 	}
 	f.g.source.stats.fetchErrors.Add(1)
 	f.g.source.log.Debug("fetch failed", zap.Int32("broker", f.broker), zap.Error(err))
-	notify(f.g.place)
 }
 
 // fail backs off from 10 ms to a second, doubling.
@@ -195,7 +194,8 @@ func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
 		case got.err != nil:
 			decoded[i].err = got.err
 		default:
-			d := decode(p.topicPartition, p.win, p.offset, got.batches, p.givenUp(time.Now()), got.highWatermark)
+			d := reading{of: p.topicPartition, win: p.win, from: p.offset, givenUp: p.givenUp(time.Now()),
+				end: got.highWatermark, epoch: p.epoch, accepted: p.accepted}.decode(got.batches)
 			if i == 0 && d.err == nil && d.whole == 0 && len(got.batches) > 0 {
 				d.err = errNoWholeBatch // to the first of a request a broker sends at least one
 			}
@@ -215,14 +215,22 @@ func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
 	now := time.Now()
 	for i, p := range partitions {
 		p.fetching = false
-		p.offset, p.needs = max(p.offset, decoded[i].next), decoded[i].needs
+		if decoded[i].next > p.offset {
+			p.offset, p.epoch = decoded[i].next, decoded[i].epoch
+		}
+		p.needs = decoded[i].needs
 		if got := answers[p.topicPartition]; got != nil && got.err == nil {
 			p.highWatermark = got.highWatermark
 		}
 		if s := decoded[i].salvaged; s != nil {
 			f.g.salvaged(p, s)
 		}
-		if err := decoded[i].err; err != nil {
+		switch err := decoded[i].err; {
+		case errors.Is(err, errAnotherEpoch):
+			p.accepted = decoded[i].another
+			f.g.suspect(p)
+			continue
+		case err != nil:
 			f.g.partitionFailed(p, now, err)
 			continue
 		}
@@ -246,6 +254,7 @@ func (f *fetcher) absorb(partitions []*partition, a *answer) (records int) {
 var (
 	errNotAnswered  = errors.New("broker left the partition out of its answer")
 	errNoWholeBatch = errors.New("broker sends no whole record batch")
+	errAnotherEpoch = errors.New("what follows was written in another leader epoch")
 )
 
 // damagedAfter is how long a batch that cannot be read is asked for again: one that was sent wrongly comes right, and a
@@ -273,9 +282,9 @@ func (g *generation) salvaged(p *partition, s *salvage) {
 func (g *generation) partitionFailed(p *partition, now time.Time, err error) {
 	g.source.stats.fetchErrors.Add(1)
 	if errors.Is(err, kafka.OffsetOutOfRange) {
-		p.outOfRange, p.located = true, false
+		p.outOfRange = true
 		p.fail(now, err)
-		notify(g.locate)
+		g.suspect(p)
 		return
 	}
 	var damaged *damage
@@ -289,8 +298,7 @@ func (g *generation) partitionFailed(p *partition, now time.Time, err error) {
 	p.fail(now, err)
 	var code kafka.Error
 	if errors.As(err, &code) { // most are about leadership; asking again who leads is never wrong
-		p.leader = noLeader
-		notify(g.place)
+		g.suspect(p)
 	}
 }
 
@@ -301,8 +309,10 @@ type decoded struct {
 	next    int64 // offset to go on at
 	needs   int   // size of the record there, where it had no room
 	whole   int   // batches that were there
+	epoch   int32 // of the leader that appended the last batch before next
 	err     error
 
+	another  int32    // the epoch of errAnotherEpoch
 	salvaged *salvage // of the damaged batch that was given up
 }
 
@@ -312,19 +322,32 @@ type salvage struct {
 	err        error
 }
 
-// decode reads batches from an offset on, up to the first record that has no room in the window, or the first batch that
-// is damaged. A damaged batch at the offset givenUp becomes one record. end is the offset behind the newest record.
-func decode(of topicPartition, win *window, from int64, batches []byte, givenUp, end int64) decoded {
-	d := decoded{next: from}
+// reading is where to go on in a partition.
+type reading struct {
+	of      topicPartition
+	win     *window
+	from    int64
+	givenUp int64 // offset of a damaged batch that becomes one record; -1 = none
+	end     int64 // offset behind the newest record
+
+	// Leader epochs whose records are known to go on from what was read; epoch is -1 where nothing is known of that.
+	epoch, accepted int32
+}
+
+// decode reads batches, up to the first record that has no room in the window, and the first batch that is damaged. Where
+// they begin with another leader epoch than is known to go on from here, it reads none.
+func (at reading) decode(batches []byte) decoded {
+	d := decoded{next: at.from}
+	var epoch int32
 	take := func(r *Record) bool {
-		r.owner = win
-		if !win.take(r) {
+		r.owner = at.win
+		if !at.win.take(r) {
 			d.next, d.needs = r.Offset, r.size
 			return false
 		}
 		d.records = append(d.records, r)
 		d.bytes += r.size
-		d.next = r.Offset + 1
+		d.next, d.epoch = r.Offset+1, epoch
 		return true
 	}
 	for {
@@ -334,18 +357,23 @@ func decode(of topicPartition, win *window, from int64, batches []byte, givenUp,
 		}
 		batches = rest
 		d.whole++
-		if err == nil {
-			err = b.each(of.topic, of.partition, d.next, take)
+		if epoch = b.epoch; d.next == at.from && b.last >= at.from && at.epoch >= 0 && epoch != at.epoch && epoch != at.accepted {
+			d.err, d.another = errAnotherEpoch, epoch
+			return d
 		}
-		if err != nil && d.next == givenUp {
+		if err == nil {
+			err = b.each(at.of.topic, at.of.partition, d.next, take)
+		}
+		if err != nil && d.next == at.givenUp {
 			// Where its header cannot be trusted, what stands behind it says where it ends.
+			end := at.end
 			if next, _, ok, _ := nextBatch(rest); ok {
 				end = min(end, next.first)
 			}
 			b.last = max(min(b.last, end-1), d.next)
 			d.salvaged = &salvage{d.next, b.last, err}
 			err = nil
-			if !take(b.salvage(of.topic, of.partition, d.next)) {
+			if !take(b.salvage(at.of.topic, at.of.partition, d.next)) {
 				d.salvaged = nil
 			}
 		}
@@ -353,8 +381,8 @@ func decode(of topicPartition, win *window, from int64, batches []byte, givenUp,
 			return d
 		}
 		if b.last >= d.next {
-			d.next = b.last + 1
-			win.skip(d.next)
+			d.next, d.epoch = b.last+1, epoch
+			at.win.skip(d.next)
 		}
 	}
 }

@@ -18,7 +18,12 @@ type partition struct {
 
 	assigned      int64 // what the group had committed; negative = nothing
 	located       bool  // offset is known to be in the log
-	outOfRange    bool  // the broker says that it is not
+	suspect       bool  // it is to be asked whether the log is still the one that was read
+	outOfRange    bool  // it is not in the log
+	moved         bool  // it is out of range because the log is another
+	valid         int64 // up to where the log is the one that was read, where it moved; negative = nowhere
+	epoch         int32 // leader epoch of the last record that was read; -1 = not known
+	accepted      int32 // another epoch whose records go on from there; -1 = none
 	offset        int64 // next to fetch
 	needs         int   // size of the record at offset, where it had no room; 0 = not known
 	leader        int32
@@ -79,7 +84,7 @@ func newGeneration(s *Source, group *kafka.Generation, handle func(context.Conte
 			for _, a := range group.Assignments[topic] {
 				p := &partition{
 					topicPartition: topicPartition{topic, int32(a.ID)}, lane: rt,
-					assigned: a.Offset, leader: noLeader,
+					assigned: a.Offset, leader: noLeader, epoch: -1, accepted: -1,
 				}
 				rt.partitions = append(rt.partitions, p)
 				g.all = append(g.all, p)

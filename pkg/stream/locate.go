@@ -92,57 +92,60 @@ func (g *generation) locateLoop(ctx context.Context) {
 // locatePartitions says whether every partition has a position now.
 func (g *generation) locatePartitions(ctx context.Context) bool {
 	byTopic := map[string][]*partition{}
-	located := true
+	var suspects []*partition
 	g.mu.Lock()
 	now := time.Now()
 	for _, p := range g.all {
-		switch {
-		case p.located:
-		case now.Before(p.retryAt):
-			located = false
-		case p.assigned >= 0 && !p.outOfRange:
+		if p.located || p.fetching || now.Before(p.retryAt) {
+			continue
+		}
+		if p.win == nil && p.assigned >= 0 && !p.outOfRange {
 			g.begin(p, p.assigned, p.assigned)
-		default:
+		}
+		if p.suspect {
+			suspects = append(suspects, p)
+		} else {
 			byTopic[p.topic] = append(byTopic[p.topic], p)
 		}
 	}
 	g.mu.Unlock()
+	if len(suspects) > 0 {
+		g.verify(ctx, suspects)
+	}
 	for topic, partitions := range byTopic {
 		err := g.locateTopic(ctx, topic, partitions)
-		if err != nil && len(partitions) > 1 && !errors.Is(err, errStartPending) {
-			// One without a leader must not hold up the others.
-			for _, p := range partitions {
-				located = g.located(ctx, []*partition{p}, g.locateTopic(ctx, topic, []*partition{p})) && located
-			}
+		if err == nil || len(partitions) == 1 || errors.Is(err, errStartPending) {
+			g.located(ctx, partitions, err)
 			continue
 		}
-		located = g.located(ctx, partitions, err) && located
+		for _, p := range partitions { // one without a leader must not hold up the others
+			g.located(ctx, []*partition{p}, g.locateTopic(ctx, topic, []*partition{p}))
+		}
 	}
-	return located
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !slices.ContainsFunc(g.all, func(p *partition) bool { return !p.located })
 }
 
 // located notes what became of an attempt.
-func (g *generation) located(ctx context.Context, partitions []*partition, err error) bool {
-	if err == nil {
-		return true
+func (g *generation) located(ctx context.Context, partitions []*partition, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range partitions {
-		if ctx.Err() == nil && !p.located {
-			p.fail(time.Now(), err)
-		}
+		p.fail(time.Now(), err)
 	}
-	return false
 }
 
-// begin makes a partition readable; guarded by g.mu.
+// begin gives a partition its first position, which is still to be verified; guarded by g.mu.
 func (g *generation) begin(p *partition, committed, start int64) {
 	p.offset = g.source.resume(p.topicPartition, committed, start)
+	p.epoch = g.source.epochAt(p.topicPartition, p.offset)
 	p.win = newWindow(p.offset, g.source.cfg.PartitionWindow, p.lane)
-	p.located = true
 	p.recovered()
-	notify(g.place)
+	g.suspect(p)
 }
 
 // errStartPending says that the member that owns partition 0 has not committed the start yet.
@@ -174,7 +177,7 @@ func (g *generation) locateTopic(ctx context.Context, topic string, partitions [
 		b := bounds[p.partition]
 		start, ok := starts[p.partition]
 		switch {
-		case p.outOfRange && p.offset >= b.first && p.offset <= b.end:
+		case p.outOfRange && !p.moved && p.offset >= b.first && p.offset <= b.end:
 			p.outOfRange, p.located = false, true // the log has it again: a leader that lagged behind
 			notify(g.place)
 		case p.outOfRange:
@@ -188,18 +191,28 @@ func (g *generation) locateTopic(ctx context.Context, topic string, partitions [
 	return nil
 }
 
-// reset moves a partition whose offset is not in the log to the first one there is; guarded by g.mu. An offset before
-// it means that records expired unread. One behind the end means that the log lost its tail, and its first offset is
-// the only place from which nothing is left out.
+// reset moves a partition whose offset is not in the log that was read; guarded by g.mu. An offset before the log's first
+// one means that records expired unread. Else the log has lost its tail, or is another: reading goes on where they part,
+// and at the first record where nobody knows where that is. From there nothing is left out.
 func (g *generation) reset(p *partition, b bound) {
+	to := b.first
+	if p.moved && p.valid >= b.first && p.valid <= b.end {
+		to = p.valid
+	}
 	g.source.stats.outOfRange.Add(1)
-	g.source.log.Error("offset is not in the log: going on at its first record",
-		zap.String("topic", p.topic), zap.Int32("partition", p.partition), zap.Int64("offset", p.offset),
-		zap.Int64("first", b.first), zap.Int64("end", b.end), zap.Int64("expired_unread", max(0, b.first-p.offset)))
-	p.win.close()
-	p.lane.queue = slices.DeleteFunc(p.lane.queue, func(c chunk) bool { return c.win == p.win })
-	p.outOfRange, p.needs, p.offset = false, 0, b.first
-	p.win = newWindow(p.offset, g.source.cfg.PartitionWindow, p.lane)
+	fields := []zap.Field{zap.String("topic", p.topic), zap.Int32("partition", p.partition), zap.Int64("offset", p.offset),
+		zap.Int64("going_on_at", to), zap.Int64("first", b.first), zap.Int64("end", b.end)}
+	if p.offset < b.first {
+		g.source.log.Error("records expired before they were read", append(fields, zap.Int64("unread", b.first-p.offset))...)
+	} else {
+		g.source.log.Error("the log is not the one that was read: going on where they part", fields...)
+	}
+	if p.win != nil {
+		p.win.close()
+		p.lane.queue = slices.DeleteFunc(p.lane.queue, func(c chunk) bool { return c.win == p.win })
+	}
+	p.win = newWindow(to, g.source.cfg.PartitionWindow, p.lane)
+	p.outOfRange, p.moved, p.needs, p.offset, p.epoch, p.accepted = false, false, 0, to, -1, -1
 	p.located = true
 	p.recovered()
 	notify(g.place)

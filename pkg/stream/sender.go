@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -19,8 +20,13 @@ const (
 	flushBytes = 256 << 10
 	// maxProduceBytes bounds a request before compression, and so what building it takes.
 	maxProduceBytes = 4 << 20
-	// ackTimeout is how long a broker waits for its followers; less than a request may take.
-	ackTimeout = 5 * time.Second
+	// ackTimeout is how long a broker waits for its followers. One that has died is waited for until the controller gives
+	// it up, after 9 s by default (broker.session.timeout.ms); a time-out before that would write everything again.
+	ackTimeout = 12 * time.Second
+	// produceTimeout bounds a request, and so how long a broker that is silent holds up the partitions that it leads.
+	produceTimeout = 15 * time.Second
+	// leaderWatch is how often it is looked, while a broker is silent, whether it leads anything of the request any more.
+	leaderWatch = time.Second
 )
 
 // sender writes to the partitions that one broker leads: one request in flight, with all of them.
@@ -92,8 +98,9 @@ func (s *sender) send() (again bool) {
 	if len(parcels) == 0 {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(s.p.ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(s.p.ctx, produceTimeout)
 	defer cancel()
+	s.p.wg.Go(func() { s.watch(ctx, parcels, cancel) })
 	s.p.stats.requests.Add(1)
 	res, err := s.p.cluster.transport.RoundTrip(ctx, s.p.cluster.addr, request(parcels))
 	if err != nil {
@@ -121,6 +128,24 @@ func (s *sender) send() (again bool) {
 	}
 	s.pace.observe(time.Now(), sent)
 	return more
+}
+
+// watch gives a request up once other brokers lead all of its partitions: its broker is frozen, or cut off.
+func (s *sender) watch(ctx context.Context, parcels []parcel, giveUp func()) {
+	for sleep(ctx, leaderWatch) {
+		topics := make([]string, len(parcels))
+		for i, p := range parcels {
+			topics[i] = p.box.topic
+		}
+		leaders, err := s.p.cluster.leaders(ctx, topics)
+		if err == nil && !slices.ContainsFunc(parcels, func(p parcel) bool {
+			leader, ok := leaders[p.box.topicPartition]
+			return !ok || leader == s.broker
+		}) {
+			giveUp()
+			return
+		}
+	}
 }
 
 // collect takes what is to be sent now, and says whether something is left for the next request.

@@ -64,6 +64,8 @@ type Source struct {
 
 	mu      sync.Mutex
 	left    map[topicPartition]leftover
+	seen    map[topicPartition]seen
+	ids     map[string]topicID
 	current *generation // nil while there is none
 	idle    error       // why there is none
 }
@@ -124,6 +126,8 @@ func (c *Cluster) NewSource(cfg SourceConfig) (*Source, error) {
 		reading:  trouble{log: log, begins: "partition cannot be read", ends: "all partitions are read again"},
 		commits:  trouble{log: log, begins: "offsets cannot be committed", ends: "offsets are committed again"},
 		left:     map[topicPartition]leftover{},
+		seen:     map[topicPartition]seen{},
+		ids:      map[string]topicID{},
 		idle:     errNotJoined,
 	}, nil
 }
@@ -171,7 +175,7 @@ type SourceStats struct {
 	Records, Bytes        uint64 // accepted into the buffer
 	Commits, CommitErrors uint64 // requests
 	Generations           uint64
-	OutOfRange            uint64 // partitions reset because their offset was not in the log
+	OutOfRange            uint64 // partitions reset: their offset was not in the log, or not in the one that was read
 	Damaged               uint64 // record batches that could not be read, and were handed on as one record each
 	Abandoned             uint64 // records not settled when a drain ran out of time
 	InFlightRecords       int

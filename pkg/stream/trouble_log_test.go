@@ -10,42 +10,68 @@ import (
 )
 
 func testLogTruncated(t *testing.T, r *rig) {
-	f := r.flow(t, 1)
-	f.lab.three = false
 	// One replica: an unclean election among three does the same to a log, but nobody can say when.
-	alone := newFlow(t, r, r.addrs()...)
-	alone.three = false
-	alone.create(alone.topic, 1)
-	alone.join()
-	alone.write(100)
-	alone.whole()
-	node := alone.leader(0)
-	log := filepath.Join(r.kafka.DataDir(node), alone.topic+"-0", "00000000000000000000.log")
-	whole, err := os.Stat(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	alone.write(50)
-	alone.whole()
-	r.killed(t, node, func() {
-		if err := os.Truncate(log, whole.Size()); err != nil {
+	short, refilled := newFlow(t, r, r.addrs()...), newFlow(t, r, r.addrs()...)
+	logs := map[*flow]string{}
+	sizes := map[*flow]int64{}
+	node := r.alone(t, short, refilled)
+	for _, f := range []*flow{short, refilled} {
+		f.join()
+		f.write(100)
+		f.whole()
+		logs[f] = filepath.Join(r.kafka.DataDir(node), f.topic+"-0", "00000000000000000000.log")
+		whole, err := os.Stat(logs[f])
+		if err != nil {
 			t.Fatal(err)
 		}
+		sizes[f] = whole.Size()
+		f.write(50)
+		f.whole()
+	}
+	refilled.members[0].Pause()
+	r.killed(t, node, func() {
+		for f, log := range logs {
+			if err := os.Truncate(log, sizes[f]); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
-	alone.ready()
-	m := alone.members[0]
-	read := len(m.all())
-	alone.write(20)
-	alone.until("what was written in the place of the lost tail is read", func() bool {
-		alone.mu.Lock()
-		all := alone.written == alone.next
-		alone.mu.Unlock()
-		_, n := alone.counts()
-		return all && n == alone.next
-	})
-	t.Logf("%d records read again", len(m.all())-read-20)
-	alone.ready()
-	alone.quiet(4)
+	for f, n := range map[*flow]int{short: 20, refilled: 80} { // the second log is longer than before when it is read again
+		m := f.members[0]
+		read := len(m.all())
+		f.write(n)
+		f.until("it is written", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.written == f.next })
+		m.Resume()
+		f.until("what stands in the place of the lost tail is read", func() bool { _, got := f.counts(); return got == f.next })
+		f.ready()
+		if again := len(m.all()) - read - n; again != 0 {
+			t.Errorf("%d records read again: the broker knows where the logs part", again)
+		}
+		if got := m.Stats().OutOfRange; got != 1 {
+			t.Errorf("%d resets counted, want 1", got)
+		}
+		f.quiet(3)
+	}
+}
+
+// alone gives the flows topics of one replica each, all on one node, which it returns.
+func (r *rig) alone(t *testing.T, flows ...*flow) (node int) {
+	t.Helper()
+	const on = 1
+	for _, f := range flows {
+		res, err := f.cluster.client.CreateTopics(contextFor(t), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
+			Topic: f.topic, NumPartitions: -1, ReplicationFactor: -1,
+			ReplicaAssignments: []kafka.ReplicaAssignment{{Partition: 0, Replicas: []int{on}}},
+			ConfigEntries:      []kafka.ConfigEntry{{ConfigName: "min.insync.replicas", ConfigValue: "1"}},
+		}}})
+		if err == nil {
+			err = res.Errors[f.topic]
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return on - 1
 }
 
 func testTwoBrokersDown(t *testing.T, r *rig) {

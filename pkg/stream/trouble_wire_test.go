@@ -53,7 +53,7 @@ func testProduceTimesOut(t *testing.T, r *rig) {
 	f.write(10)
 	f.until("the request is given up and written again", func() bool { return f.p.Stats().RequestErrors > before.RequestErrors })
 	close(release)
-	if took := time.Since(began); hits() != 1 || took < requestTimeout-time.Second {
+	if took := time.Since(began); hits() != 1 || took < produceTimeout-time.Second {
 		t.Errorf("given up after %s, %d requests held", took, hits())
 	}
 	f.whole()

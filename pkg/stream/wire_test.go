@@ -43,7 +43,7 @@ func seal(b []byte) []byte {
 }
 
 func decodeAll(b []byte, from int64) (values []string, d decoded) {
-	d = decode(topicPartition{"t", 0}, newWindow(from, 1000, testLane()), from, b, -1, 1<<62)
+	d = reading{of: topicPartition{"t", 0}, win: newWindow(from, 1000, testLane()), from: from, givenUp: -1, end: 1 << 62, epoch: -1}.decode(b)
 	for _, r := range d.records {
 		values = append(values, string(r.Value))
 	}
@@ -150,7 +150,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		// What cannot be read becomes a record, so that reading goes on behind it.
-		again := decode(topicPartition{"t", 0}, newWindow(d.next, 1000, testLane()), d.next, b, d.next, 1<<40)
+		again := reading{of: topicPartition{"t", 0}, win: newWindow(d.next, 1000, testLane()), from: d.next, givenUp: d.next, end: 1 << 40, epoch: -1}.decode(b)
 		if again.needs == 0 && again.next <= d.next {
 			t.Errorf("stays at %d: %v", d.next, d.err)
 		}
@@ -219,7 +219,7 @@ func FuzzRecordHeaders(f *testing.F) {
 		if _, err := set.WriteTo(&b); err != nil {
 			t.Fatal(err)
 		}
-		d := decode(topicPartition{"t", 0}, newWindow(0, 10, testLane()), 0, b.Bytes()[4:], -1, 1)
+		d := reading{of: topicPartition{"t", 0}, win: newWindow(0, 10, testLane()), from: 0, givenUp: -1, end: 1, epoch: -1}.decode(b.Bytes()[4:])
 		if d.err != nil || len(d.records) != 1 {
 			t.Fatalf("%d records, %v", len(d.records), d.err)
 		}
