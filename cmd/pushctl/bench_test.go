@@ -19,8 +19,8 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/registry"
 	redis "github.com/pushfleet/pushfleet/pkg/registry/embedded"
 	"github.com/pushfleet/pushfleet/pkg/stream"
-	"github.com/pushfleet/pushfleet/pkg/timeline"
 	kafka "github.com/pushfleet/pushfleet/pkg/stream/embedded"
+	"github.com/pushfleet/pushfleet/pkg/timeline"
 	"github.com/pushfleet/pushfleet/workers/api"
 	"github.com/pushfleet/pushfleet/workers/fleet"
 )

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,6 +69,11 @@ func subscriptions(cfg *config.Config) []operate.Subscription {
 		add("parked-"+string(p), topics.Parked(p))
 	}
 	add("devices", topics.Devices(), topics.Presence())
-	add("report", topics.Events())
+	add("report", topics.Events(), topics.Receipts())
+	for _, app := range slices.Sorted(maps.Keys(cfg.Apps)) {
+		if cfg.Apps[app].Callback.URL != "" {
+			add(fleet.CallbackGroup(app), topics.Events(), topics.Receipts(), topics.Callbacks())
+		}
+	}
 	return out
 }

@@ -66,7 +66,7 @@ func takeApps(tree map[string]any, platforms []push.Platform, mistakes *mistakes
 // takeApp takes one app; rate is its rate where it names none.
 func takeApp(section map[string]any, path string, rate int, platforms []push.Platform, mistakes *mistakes) App {
 	app := App{
-		ForegroundSilences: SilencesDevice, Rate: rate, ServiceWait: defaultServiceWait,
+		ForegroundSilences: SilencesDevice, Rate: rate, ServiceWait: defaultServiceWait, Callback: defaultCallback(),
 		Credentials: make(map[string]Credential), platforms: make(map[push.Platform]block),
 	}
 	for _, p := range platforms {
@@ -103,6 +103,7 @@ func (a App) check(m *mistakes, path string) {
 	if a.Rate < 0 || a.Rate > maxRate {
 		m.add(join(path, "rate"), "expected 0 for no limit, or at most %d", maxRate)
 	}
+	a.Callback.check(m, join(path, "callback"))
 	if a.ServiceWait < time.Second || a.ServiceWait > maxServiceWait {
 		m.add(join(path, "service_wait"), "expected from 1s to %s", maxServiceWait)
 	}

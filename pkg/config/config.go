@@ -138,6 +138,8 @@ type App struct {
 	Rate               int           `koanf:"rate"`                // pushes a second and process; what is above goes to the bulk lane. 0 = no limit, the default of a single app
 	ServiceWait        time.Duration `koanf:"service_wait"`        // for a device's own service to acknowledge; then the fallback goes out
 
+	Callback Callback `koanf:"callback"` // whom its pushes' ends are told to
+
 	Credentials map[string]Credential `koanf:"-"` // by name
 
 	platforms map[push.Platform]block
@@ -192,6 +194,10 @@ func load(path string, platforms []push.Platform, environ func() []string) (*Con
 	c.API.TokensFile = c.file(c.API.TokensFile)
 	c.Redis.PasswordFile = c.file(c.Redis.PasswordFile)
 	c.Timeline.Redis.PasswordFile = c.file(c.Timeline.Redis.PasswordFile)
+	for name, app := range c.Apps {
+		app.Callback.SecretFile, app.Callback.CAFile = c.file(app.Callback.SecretFile), c.file(app.Callback.CAFile)
+		c.Apps[name] = app
+	}
 	return c, nil
 }
 

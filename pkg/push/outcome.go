@@ -121,6 +121,8 @@ const (
 	ReasonUnknownApp        Reason = "unknown_app"
 	ReasonUnknownCredential Reason = "unknown_credential"
 	ReasonAttemptsExhausted Reason = "attempts_exhausted"
+	ReasonCallbackRefused   Reason = "callback_refused" // by an app's receiver
+	ReasonCallbackExpired   Reason = "callback_expired" // an app's receiver was down for too long
 )
 
 // Disposition is what a reason leads to; Delivered for "". ReasonBackground and ReasonKilled lead to a push, and so to
@@ -137,7 +139,7 @@ func (r Reason) Disposition() Disposition {
 	case ReasonUnregistered, ReasonBadToken, ReasonWrongTopic, ReasonSenderMismatch:
 		return DropToken
 	case ReasonInvalidMessage, ReasonTooManyRecipients, ReasonTooLarge, ReasonPayloadRejected, ReasonUnknownApp,
-		ReasonUnknownCredential, ReasonAttemptsExhausted:
+		ReasonUnknownCredential, ReasonAttemptsExhausted, ReasonCallbackRefused, ReasonCallbackExpired:
 		return Dead
 	}
 	return Filter

@@ -82,6 +82,7 @@ func (l Layout) All() []Topic {
 	add(t.Fanout(), work, map[string]string{"max.message.bytes": strconv.Itoa(deadRecordBytes)}) // a message and its bucket
 	add(t.Events(), work)
 	add(t.Control(), compact())
+	add(t.Callbacks(), work)
 	for _, p := range l.Platforms {
 		for _, lane := range push.Lanes {
 			add(t.Work(p, lane), work)

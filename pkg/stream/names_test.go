@@ -27,6 +27,7 @@ func TestTopicNames(t *testing.T) {
 		topics.Fanout():                      "prod.push.fanout",
 		topics.Events():                      "prod.push.events",
 		topics.Control():                     "prod.push.control",
+		topics.Callbacks():                   "prod.push.callbacks",
 		topics.Work("apns", push.LaneUrgent): "prod.push.apns.urgent",
 		topics.Retry("fcm", 10*time.Second):  "prod.push.fcm.retry.10s",
 		topics.Parked("fcm"):                 "prod.push.fcm.parked",

@@ -28,12 +28,15 @@ func (t Topics) Receipts() string { return t.Prefix + "im.receipts" }
 // Offline holds what the IM's gateway hands to its offline-message callback.
 func (t Topics) Offline() string { return t.Prefix + "im.offline" }
 
-// InputDead holds the records of one of the Inputs that could not be read; topic is the whole name, prefix included.
+// Callbacks holds what an operator sends back of callbacks that were dead letters.
+func (t Topics) Callbacks() string { return t.Prefix + "push.callbacks" }
+
+// InputDead holds the dead letters of one of the Inputs: what could not be read, or not be told; topic is the whole name, prefix included.
 func (t Topics) InputDead(topic string) string { return topic + ".dead" }
 
-// Inputs lists the topics that have an InputDead: what others write, and what route writes to itself.
+// Inputs lists the topics that have an InputDead: what others write, what route writes to itself, and callbacks.
 func (t Topics) Inputs() []string {
-	return []string{t.Messages(), t.Devices(), t.Presence(), t.Groups(), t.Receipts(), t.Fanout()}
+	return []string{t.Messages(), t.Devices(), t.Presence(), t.Groups(), t.Receipts(), t.Fanout(), t.Callbacks()}
 }
 
 // Registry holds the full state of every device binding and user, compacted.

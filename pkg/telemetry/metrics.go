@@ -23,6 +23,7 @@ type Metrics struct {
 	deliver  *deliverCollector
 
 	credentials credentialMetrics
+	callbacks   callbackMetrics
 }
 
 // NewMetrics returns metrics that count from zero.
@@ -49,8 +50,10 @@ func NewMetrics() *Metrics {
 		kafka:       newKafkaCollector(),
 		deliver:     newDeliverCollector(),
 		credentials: newCredentialMetrics(),
+		callbacks:   newCallbackMetrics(),
 	}
 	m.registry.MustRegister(m.credentials.all()...)
+	m.registry.MustRegister(m.callbacks.all()...)
 	m.registry.MustRegister(m.records, m.outcomes, m.send, m.delivery, m.kafka, m.deliver,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

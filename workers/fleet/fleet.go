@@ -269,8 +269,12 @@ func Layout(cfg *config.Config) stream.Layout {
 // CheckFiles says which files of the configuration, apart from the platforms' own, are missing or unreadable.
 func CheckFiles(cfg *config.Config) error {
 	var errs []error
-	for path, name := range map[string]string{"api.tokens_file": cfg.API.TokensFile, "redis.password_file": cfg.Redis.PasswordFile,
-		"timeline.redis.password_file": cfg.Timeline.Redis.PasswordFile} {
+	files := map[string]string{"api.tokens_file": cfg.API.TokensFile, "redis.password_file": cfg.Redis.PasswordFile,
+		"timeline.redis.password_file": cfg.Timeline.Redis.PasswordFile}
+	for name, app := range cfg.Apps {
+		files["apps."+name+".callback.secret_file"], files["apps."+name+".callback.ca_file"] = app.Callback.SecretFile, app.Callback.CAFile
+	}
+	for path, name := range files {
 		if name == "" {
 			continue
 		}

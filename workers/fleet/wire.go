@@ -10,11 +10,9 @@ import (
 	"github.com/pushfleet/pushfleet/pkg/config"
 	"github.com/pushfleet/pushfleet/pkg/push"
 	"github.com/pushfleet/pushfleet/pkg/stream"
-	"github.com/pushfleet/pushfleet/pkg/telemetry"
 	"github.com/pushfleet/pushfleet/workers/api"
 	"github.com/pushfleet/pushfleet/workers/control"
 	"github.com/pushfleet/pushfleet/workers/devices"
-	"github.com/pushfleet/pushfleet/workers/report"
 	"github.com/pushfleet/pushfleet/workers/retry"
 	"github.com/pushfleet/pushfleet/workers/route"
 )
@@ -28,11 +26,8 @@ const (
 )
 
 const (
-	reportBatch    = 16      // a record of push.events packs up to 500 events
-	reportBytes    = 4 << 20 // its own: while the timeline's Redis is away, report takes nothing from the budget of the others
-	eventWeight    = 4       // of outcomes, beside receipts
-	fanoutBatch    = 4       // a record of push.fanout stands for about 1,000 members
-	presenceWeight = 4       // of device events, beside memberships and receipts
+	fanoutBatch    = 4 // a record of push.fanout stands for about 1,000 members
+	presenceWeight = 4 // of device events, beside memberships and receipts
 )
 
 // route adds the role's three sources: messages, the parts of big groups, and recalls.
@@ -138,13 +133,6 @@ func (f *fleet) devices() error {
 		{Topics: []string{f.topics.Receipts()}},
 	}
 	return f.source(RoleDevices, f.bounded(stream.SourceConfig{Group: "devices", Lanes: lanes}), d.Handle)
-}
-
-func (f *fleet) report() error {
-	r := report.New(f.line, f.topics, time.Now, f.log.Named("report"))
-	f.metrics.WatchTimeline(func() telemetry.TimelineState { return telemetry.TimelineState(f.line.Stats()) })
-	return f.source(RoleReport, stream.SourceConfig{Group: "report", BatchRecords: reportBatch, MaxBytes: reportBytes, DrainTimeout: f.end.drain,
-		Lanes: []stream.Lane{{Topics: []string{f.topics.Events()}, Weight: eventWeight}, {Topics: []string{f.topics.Receipts()}}}}, r.Handle)
 }
 
 func (f *fleet) api() error {

@@ -113,6 +113,17 @@ func deadExplanations() []Explanation {
 			Remedy: "Look at the answer, and at what the provider or the network had at that time. Redrive when it is over, before the messages expire. " +
 				"An ambiguous attempt may have been shown: a redrive replaces it on the screen, under the same id.",
 		},
+		{
+			Reason:  push.ReasonCallbackRefused,
+			Meaning: "In push.callbacks.dead: the app's receiver refused one event of its callbacks three times, with the status in the answer (400, 413, 415 or 422).",
+			Remedy:  "The receiver has to take what docs/callbacks.md describes. Redrive when it does: the event is told again, with the id it had.",
+		},
+		{
+			Reason: push.ReasonCallbackExpired,
+			Meaning: "In push.callbacks.dead: the app's receiver could not be reached, or answered with an error, until the events of a callback were older " +
+				"than callback.max_age of the app.",
+			Remedy: "Repair the receiver, its address or its secret, and redrive: the events are told again, with the ids they had. Discard them where nobody wants them any more.",
+		},
 	}
 }
 
