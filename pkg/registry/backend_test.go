@@ -168,7 +168,7 @@ func serve(t testing.TB) string {
 }
 
 func dial(t testing.TB, addr string, db int) redis.UniversalClient {
-	client := redis.NewClient(&redis.Options{Addr: addr, DB: db, MaxRetries: -1, PoolSize: 8})
+	client := redis.NewClient(&redis.Options{Addr: addr, DB: db, MaxRetries: -1, PoolSize: 8, ReadTimeout: time.Minute, PoolTimeout: time.Minute})
 	t.Cleanup(func() { client.Close() })
 	return client
 }
