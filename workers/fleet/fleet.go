@@ -130,6 +130,7 @@ func (f *fleet) open() error {
 	f.metrics = telemetry.NewMetrics()
 	f.health = telemetry.NewHealth()
 	f.health.Add("kafka", f.cluster.Ready)
+	f.health.Add("publisher", func(context.Context) error { return f.pub.Ready() })
 	f.health.Add("redis", f.reg.Ready)
 	f.metrics.WatchPublisher("main", func() telemetry.PublisherState { return publisherState(f.pub) })
 	f.board = control.NewBoard(f.cluster, f.topics, f.log.Named("control"))
