@@ -168,7 +168,7 @@ func (c *Conn) takeDataLocked(frame *http2.DataFrame) error {
 	case s.declared >= 0 && int64(total) > s.declared:
 		return malformed(s, "the response's body is longer than its content-length")
 	case total > c.make.settings.MaxResponse, c.buffered+len(data) > maxBuffered:
-		return c.tooLargeLocked(s)
+		return c.rejectLocked(s, http2.ErrCodeCancel, ErrTooLarge)
 	}
 	s.append(data)
 	c.buffered += len(data)
@@ -176,10 +176,6 @@ func (c *Conn) takeDataLocked(frame *http2.DataFrame) error {
 		return c.completeLocked(s)
 	}
 	return c.paddedLocked(s, n-int64(len(data)))
-}
-
-func (c *Conn) tooLargeLocked(s *stream) error {
-	return c.rejectLocked(s, http2.ErrCodeCancel, ErrTooLarge)
 }
 
 func (c *Conn) takeResetLocked(id uint32, code http2.ErrCode) error {
