@@ -21,7 +21,7 @@ const (
 	inGroup  = "group:team:424242_1790000001"
 )
 
-func TestWhatIsTold(t *testing.T) {
+func TestRow22WhatIsTold(t *testing.T) {
 	t.Parallel()
 	push1 := func(change func(*schemasv1.Event)) *schemasv1.Event {
 		e := &schemasv1.Event{App: "demo", MsgKey: oneToOne, User: "bob", Device: "bob-iphone", Platform: "apns", Id: "x", Disposition: "delivered",

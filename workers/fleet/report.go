@@ -30,7 +30,7 @@ const (
 
 // report adds the role's sources: one for the timeline, and one for each app that has a callback.
 func (f *fleet) report() error {
-	r := report.New(f.line, f.topics, time.Now, f.log.Named("report"))
+	r := report.New(f.line, f.topics, time.Now, f.observe, f.log.Named("report"))
 	f.metrics.WatchTimeline(func() telemetry.TimelineState { return telemetry.TimelineState(f.line.Stats()) })
 	errs := []error{f.source(RoleReport, stream.SourceConfig{Group: "report", BatchRecords: reportBatch, MaxBytes: reportBytes,
 		Lanes: f.reported(), DrainTimeout: f.end.drain}, r.Handle)}

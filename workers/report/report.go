@@ -34,12 +34,13 @@ type Report struct {
 	line   Timeline
 	topics stream.Topics
 	now    func() time.Time
+	count  func(timeline.Entry)
 	log    *zap.Logger
 }
 
-// New returns a Report.
-func New(line Timeline, topics stream.Topics, now func() time.Time, log *zap.Logger) *Report {
-	return &Report{line: line, topics: topics, now: now, log: log}
+// New returns a Report. count is called with each report of a device, for metrics; one that is read again counts again.
+func New(line Timeline, topics stream.Topics, now func() time.Time, count func(timeline.Entry), log *zap.Logger) *Report {
+	return &Report{line: line, topics: topics, now: now, count: count, log: log}
 }
 
 // Handle appends a batch to the timelines, chunk by chunk, and acknowledges what a chunk has completed. It returns when
@@ -71,6 +72,11 @@ func (r *Report) read(rec *stream.Record) []timeline.Entry {
 	events, err := Events(r.topics, rec, r.now())
 	if err != nil {
 		r.log.Error("unreadable events skipped", zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset), zap.Error(err))
+	}
+	if rec.Topic == r.topics.Receipts() { // outcomes were counted by who wrote them
+		for _, e := range events {
+			r.count(e)
+		}
 	}
 	return events
 }

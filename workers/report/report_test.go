@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/pushfleet/pushfleet/pkg/stream"
 	schemasv1 "github.com/pushfleet/pushfleet/schemas/v1"
@@ -81,7 +82,7 @@ func TestALargeBatchIsKeptAndAcknowledgedInChunks(t *testing.T) {
 		ackedAt = append(ackedAt, acked)
 		return nil
 	}
-	New(line, stream.Topics{}, time.Now, zap.NewNop()).Handle(t.Context(), packs(t, 10, &acked, &dropped))
+	New(line, stream.Topics{}, time.Now, nil, zap.NewNop()).Handle(t.Context(), packs(t, 10, &acked, &dropped))
 	if diff := cmp.Diff([]int{2000, 2000, 1000}, line.calls); diff != "" {
 		t.Errorf("events of each call:\n%s", diff)
 	}
@@ -105,7 +106,7 @@ func TestWhatWasNotKeptWhenItsGenerationEndsIsReadAgain(t *testing.T) {
 		end()
 		return errors.New("connection refused")
 	}
-	New(line, stream.Topics{}, time.Now, zap.NewNop()).Handle(ctx, packs(t, 10, &acked, &dropped))
+	New(line, stream.Topics{}, time.Now, nil, zap.NewNop()).Handle(ctx, packs(t, 10, &acked, &dropped))
 	if acked != 4 || dropped != 6 {
 		t.Errorf("%d acknowledged, %d dropped, want the first chunk of four and the rest", acked, dropped)
 	}
@@ -126,7 +127,7 @@ func TestAnEventThatCannotBeKeptHoldsUpNoOther(t *testing.T) {
 			}
 			return nil
 		}
-		New(line, stream.Topics{}, time.Now, zap.NewNop()).Handle(t.Context(), packs(t, 3, &acked, &dropped))
+		New(line, stream.Topics{}, time.Now, nil, zap.NewNop()).Handle(t.Context(), packs(t, 3, &acked, &dropped))
 		if acked != 3 || dropped != 0 || len(line.kept) != 1499 {
 			t.Errorf("%d acknowledged, %d dropped, %d of 1499 events kept", acked, dropped, len(line.kept))
 		}
@@ -134,4 +135,39 @@ func TestAnEventThatCannotBeKeptHoldsUpNoOther(t *testing.T) {
 			t.Errorf("asked %d times for the one that cannot be kept", refused)
 		}
 	})
+}
+
+// TestRow22ReachedAndClickedAreReported: receipts of devices become steps of their message's first push, and are counted.
+func TestRow22ReachedAndClickedAreReported(t *testing.T) {
+	t.Parallel()
+	var acked, counted int
+	var kept []*schemasv1.Event
+	line := &fakeTimeline{kept: map[string]bool{}, refuse: func(events []*schemasv1.Event) error {
+		kept = append(kept, events...)
+		return nil
+	}}
+	topics := stream.Topics{Prefix: "p."}
+	var batch []*stream.Record
+	for _, kind := range []string{"reached", "clicked", "read", "acknowledged", "recall", "new"} {
+		rec := &stream.Record{Topic: topics.Receipts(), Value: []byte(`{"App":"demo","User":"bob","Device":"bob-iphone","Receipt":"` + kind +
+			`","MsgKey":"c2c:alice:101_900001_1790000000","ReceiptTime":1790000002000}`)}
+		rec.OnAck(func(ok bool) {
+			if ok {
+				acked++
+			}
+		})
+		batch = append(batch, rec)
+	}
+	New(line, topics, time.Now, func(*schemasv1.Event) { counted++ }, zap.NewNop()).Handle(t.Context(), batch)
+	want := []*schemasv1.Event{}
+	for _, kind := range []string{"reached", "clicked"} {
+		want = append(want, &schemasv1.Event{App: "demo", MsgKey: "c2c:alice:101_900001_1790000000", User: "bob", Device: "bob-iphone",
+			Id: "559a65a7-20e4-51c6-8d2a-d706eca5b40d", Disposition: kind, TimeMs: 1790000002000})
+	}
+	if diff := cmp.Diff(want, kept, protocmp.Transform()); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	if acked != 6 || counted != 2 {
+		t.Errorf("%d acknowledged, %d counted", acked, counted)
+	}
 }
