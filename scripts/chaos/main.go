@@ -146,6 +146,9 @@ func (o options) write(result report.Run) error {
 	if o.page == "" || len(result.Results) == 0 {
 		return nil
 	}
+	if err := os.MkdirAll(filepath.Dir(o.page), 0o755); err != nil {
+		return err
+	}
 	file, err := os.Create(o.page)
 	if err != nil {
 		return err
