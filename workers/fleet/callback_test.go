@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -80,7 +81,7 @@ type callbackFleet struct {
 	cfg     *config.Config
 	cluster *stream.Cluster
 	pub     *stream.Publisher
-	redis   *redisembedded.Server
+	redis   *redisembedded.Server // the timeline's
 	topics  stream.Topics
 	end     func()
 }
@@ -97,20 +98,25 @@ func startCallbacks(t *testing.T, demo, other, keys string) *callbackFleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.redis.Close)
+	registrys, err := redisembedded.Start(redisembedded.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(registrys.Close)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("a-secret-of-thirty-two-characters\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf(`
 kafka: {brokers: [%q]}
-redis: {addrs: ["127.0.0.1:1"]} # report needs the timeline's alone
+redis: {addrs: [%q]}
 timeline: {redis: {addrs: [%q]}}
 topics: {partitions: 2}
 default_app: demo
 apps:
   demo: {callback: {url: %q, secret_file: secret, concurrency: 100, linger: 100ms%s}}
   other: {callback: {url: %q, secret_file: secret}}
-`, kafka.Addr(), f.redis.Addr(), demo, keys, other)
+`, kafka.Addr(), registrys.Addr(), f.redis.Addr(), demo, keys, other)
 	file := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -125,17 +131,24 @@ apps:
 	}
 	f.pub = f.cluster.NewPublisher(stream.PublisherConfig{})
 	t.Cleanup(func() { _ = f.pub.Close(context.WithoutCancel(t.Context())) })
+	reg, err := fleet.OpenRegistry(f.cfg, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(reg.Complete(t.Context()), reg.Close()); err != nil { // or it is not ready until devices rebuilt it
+		t.Fatal(err)
+	}
 	f.start()
 	return f
 }
 
-// start runs the role, and returns when its groups have their beginnings.
+// start runs the role, and returns when it is ready and its groups have their beginnings.
 func (f *callbackFleet) start() {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.t.Context()))
-	ended := make(chan error, 1)
+	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- fleet.Run(ctx, fleet.Options{Config: f.cfg, Roles: []fleet.Role{fleet.RoleReport}, Logger: zap.NewNop()})
+		ended <- fleet.Run(ctx, fleet.Options{Config: f.cfg, Roles: []fleet.Role{fleet.RoleReport}, Logger: zap.NewNop(), OnReady: func() { close(ready) }})
 	}()
 	stopped := false
 	f.end = func() {
@@ -149,6 +162,11 @@ func (f *callbackFleet) start() {
 		}
 	}
 	f.t.Cleanup(func() { f.end() })
+	select {
+	case <-ready:
+	case <-time.After(patience):
+		f.t.Fatalf("not ready after %s", patience)
+	}
 	for _, role := range []string{fleet.CallbackGroup("demo"), fleet.CallbackGroup("other"), "report"} {
 		eventually(f.t, patience, 20*time.Millisecond, "the group "+role, func(ctx context.Context) error {
 			lags, err := f.cluster.Lag(ctx, fleet.Group(f.cfg, role), []string{f.topics.Events(), f.topics.Receipts()})
