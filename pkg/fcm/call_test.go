@@ -89,8 +89,8 @@ func TestSDKMakesOneRequest(t *testing.T) {
 				requests++
 				return c.answer(r)
 			}))
-			made := &call{token: "access", body: []byte(`{"message":{}}`)}
-			_, _ = client.Send(withCall(t.Context(), made), &messaging.Message{Token: "t"})
+			made := &call{Context: t.Context(), token: "access", body: []byte(`{"message":{}}`)}
+			_, _ = client.Send(made, &messaging.Message{Token: "t"})
 			if requests != 1 {
 				t.Errorf("%d requests, want 1", requests)
 			}
@@ -117,7 +117,7 @@ func TestCourierPutsInOurBytes(t *testing.T) {
 		}
 		return answer(200, nil, `{"name":"n"}`)
 	}))
-	name, err := client.Send(withCall(t.Context(), &call{token: "access", body: []byte(body)}), &messaging.Message{Token: "t"})
+	name, err := client.Send(&call{Context: t.Context(), token: "access", body: []byte(body)}, &messaging.Message{Token: "t"})
 	if name != "n" || err != nil {
 		t.Errorf("got %q, %v", name, err)
 	}
@@ -150,8 +150,8 @@ func TestUnprocessedRequest(t *testing.T) {
 				}
 				return answer(200, nil, `{"name":"n"}`)
 			}))
-			made := &call{body: []byte("{}")}
-			_, _ = client.Send(withCall(t.Context(), made), &messaging.Message{Token: "t"})
+			made := &call{Context: t.Context(), body: []byte("{}")}
+			_, _ = client.Send(made, &messaging.Message{Token: "t"})
 			if made.result != c.want {
 				t.Errorf("got %+v, want %+v", made.result, c.want)
 			}
@@ -167,8 +167,8 @@ func TestTheCallersEndOfTimeIsWhatCounts(t *testing.T) {
 		cancel()
 		return nil, errors.New("stream reset")
 	}))
-	made := &call{body: []byte("{}")}
-	_, _ = client.Send(withCall(ctx, made), &messaging.Message{Token: "t"})
+	made := &call{Context: ctx, body: []byte("{}")}
+	_, _ = client.Send(made, &messaging.Message{Token: "t"})
 	if want := (result{err: context.Canceled, sent: true}); made.result != want {
 		t.Errorf("got %+v, want %+v", made.result, want)
 	}

@@ -57,7 +57,7 @@ func (d *Driver) open(account *credential.ServiceAccount, perMinute float64) (cr
 	if err != nil {
 		return credential.Opened{}, err
 	}
-	return credential.Opened{Sender: s, Close: s.tokens.close}, nil
+	return credential.Opened{Sender: s, Close: s.close}, nil
 }
 
 // quotaOf is a project's quota, the same for all of its accounts. The lock is held.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/push/payload"
 )
 
 // maxTokenBytes bounds a registration token. FCM names no limit; today's have about 160 bytes.
@@ -36,7 +37,6 @@ type Driver struct {
 	ctx     context.Context // ends with the driver, and with it every send
 	stop    context.CancelFunc
 	sending sync.WaitGroup
-	crew    *crew // that sends
 
 	keepers map[string]map[string]*credential.Keeper[*credential.ServiceAccount] // by app and credential
 
@@ -57,7 +57,6 @@ func Open(s push.Settings) (push.Driver, error) {
 		keepers: make(map[string]map[string]*credential.Keeper[*credential.ServiceAccount]),
 	}
 	d.ctx, d.stop = context.WithCancel(context.Background())
-	d.crew = newCrew(d.ctx)
 	for app, settings := range read.apps {
 		d.keepers[app] = make(map[string]*credential.Keeper[*credential.ServiceAccount])
 		for name, cfg := range settings.credentials {
@@ -85,19 +84,35 @@ func (d *Driver) CheckToken(token string) error {
 
 // Render gives the message object without its token; FCM has no headers of ours.
 func (d *Driver) Render(n *push.Notification, now time.Time) (push.Request, *push.Outcome) {
+	body, refused := d.render(nil, n, now)
+	return push.Request{Body: body}, refused
+}
+
+// render appends the message object to dst.
+func (d *Driver) render(dst []byte, n *push.Notification, now time.Time) ([]byte, *push.Outcome) {
 	app, ok := d.settings.apps[n.App]
 	if !ok {
-		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownApp}
+		return nil, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownApp}
 	}
 	cfg, ok := app.credentials[n.Credential]
 	if !ok {
-		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential}
+		return nil, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonUnknownCredential}
 	}
-	body, ok := message(n, &app.block, cfg.clickAction, now)
+	body, ok := appendMessage(dst, n, &app.block, cfg.clickAction, now)
 	if !ok {
-		return push.Request{}, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
+		return nil, &push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}
 	}
-	return push.Request{Body: body}, nil
+	return body, nil
+}
+
+// envelope appends the whole request to dst: the rendered message with its token.
+func (d *Driver) envelope(dst []byte, n *push.Notification, now time.Time) ([]byte, *push.Outcome) {
+	dst, refused := d.render(append(dst, `{"message":`...), n, now)
+	if refused != nil {
+		return nil, refused
+	}
+	dst = payload.AppendMember(dst[:len(dst)-1], "token", n.Token)
+	return append(dst, '}', '}'), nil
 }
 
 // Sender returns the sender of a credential. A key that could not be opened is tried again on the next call.
@@ -157,7 +172,6 @@ func (d *Driver) Close() error {
 	d.stop()
 	d.mu.Unlock()
 	d.sending.Wait()
-	d.crew.all.Wait()
 	for _, app := range d.keepers {
 		for _, keeper := range app {
 			keeper.Close()

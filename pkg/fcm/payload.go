@@ -2,6 +2,7 @@ package fcm
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,8 +33,9 @@ const (
 	keyRecalled = "recalled"
 )
 
-// message renders the message object of n without its token. false = it is too large however short its body gets.
-func message(n *push.Notification, app *appBlock, clickAction string, now time.Time) ([]byte, bool) {
+// appendMessage appends the message object of n without its token to dst. false = it is too large however short its body
+// gets.
+func appendMessage(dst []byte, n *push.Notification, app *appBlock, clickAction string, now time.Time) ([]byte, bool) {
 	m := draft{n: n, style: app.Style, channel: n.Channel, clickAction: clickAction, now: now}
 	if n.AndroidSound != push.SoundSilent {
 		m.sound = n.AndroidSound
@@ -45,7 +47,12 @@ func message(n *push.Notification, app *appBlock, clickAction string, now time.T
 	if n.Type == push.TypeBackground {
 		m.style, body = styleBackground, ""
 	}
-	return payload.Fit(maxMessageBytes, body, m.render)
+	begin := len(dst)
+	_, ok := payload.Fit(maxMessageBytes, body, func(body string) []byte {
+		dst = m.render(dst[:begin], body)
+		return dst[begin:]
+	})
+	return dst, ok
 }
 
 // draft is a message apart from its body.
@@ -58,9 +65,9 @@ type draft struct {
 	now         time.Time
 }
 
-func (m *draft) render(body string) []byte {
+func (m *draft) render(dst []byte, body string) []byte {
 	n := m.n
-	dst := make([]byte, 0, 256+len(body)+len(n.Title)+len(n.Ext)+len(n.MsgKey))
+	dst = slices.Grow(dst, 256+len(body)+len(n.Title)+len(n.Ext)+len(n.MsgKey)+len(n.Token))
 	dst = append(dst, '{')
 	if m.style == styleNotification {
 		dst = m.appendNotification(dst, body)
@@ -113,7 +120,7 @@ func (m *draft) appendAndroid(dst []byte) []byte {
 	}
 	dst = payload.AppendMember(dst, "priority", priority)
 	if !n.Expires.IsZero() {
-		dst = payload.AppendMember(dst, "ttl", ttl(n.Expires.Sub(m.now)))
+		dst = appendTTL(payload.AppendName(dst, "ttl"), n.Expires.Sub(m.now))
 	}
 	if m.style == styleNotification {
 		dst = append(payload.AppendName(dst, "notification"), '{')
@@ -129,8 +136,9 @@ func (m *draft) appendAndroid(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// ttl is whole seconds, rounded down: a message must not outlive its expiration.
-func ttl(left time.Duration) string {
+// appendTTL appends whole seconds, rounded down: a message must not outlive its expiration.
+func appendTTL(dst []byte, left time.Duration) []byte {
 	left = min(max(left, 0), maxTTL)
-	return strconv.FormatInt(int64(left/time.Second), 10) + "s"
+	dst = strconv.AppendInt(append(dst, '"'), int64(left/time.Second), 10)
+	return append(dst, 's', '"')
 }

@@ -28,7 +28,7 @@ type Crew[State any] struct {
 	workers int
 	resting []*worker   // who came to rest first stands first
 	sweep   *time.Timer // ends those who have rested for long; nil = nobody rests
-	batches list.List   // of *batch[State]: those that have jobs nobody has taken
+	batches list.List   // of *Batch[State]: those that have jobs nobody has taken
 	all     sync.WaitGroup
 }
 
@@ -37,13 +37,19 @@ type worker struct {
 	since time.Time // of its rest
 }
 
-// batch is the jobs of one Run.
-type batch[State any] struct {
-	count, next int // next is the first that nobody has taken
-	job         func(i int, state *State)
-	skip        func(i int, err error)
-	pending     sync.WaitGroup
-	place       *list.Element // in the crew's batches
+// Batch is jobs of one caller, which are done alike.
+type Batch[State any] struct {
+	crew *Crew[State]
+	ctx  context.Context
+	job  func(i int, state *State)
+	skip func(i int, err error)
+	stop func() bool // of what watches the context; nil = nothing does
+
+	added   int // under the crew's lock, as all below
+	next    int // the first that nobody has taken
+	place   *list.Element
+	ended   error // why no job begins any more
+	pending sync.WaitGroup
 }
 
 // New makes a crew of at most so many workers, who come when there is work.
@@ -52,34 +58,57 @@ func New[State any](most int) *Crew[State] { return &Crew[State]{most: most} }
 // Run has job called for each i below count, and returns when all have returned. For those that have not begun when ctx
 // ends, or with Close, skip is called instead, with the context's error or ErrClosed. Both are called concurrently.
 func (c *Crew[State]) Run(ctx context.Context, count int, job func(i int, state *State), skip func(i int, err error)) {
-	b := &batch[State]{count: count, job: job, skip: skip}
-	b.pending.Add(count)
-	if err := c.add(ctx, b); err != nil {
-		b.skipFrom(0, err)
-		return
-	}
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { b.skipFrom(c.withdraw(b), ctx.Err()) })
-		defer stop()
-	}
-	b.pending.Wait()
+	b := c.Begin(ctx, job, skip)
+	b.Add(count)
+	b.Wait()
 }
 
-// add queues a batch, and calls as many workers as it has jobs.
-func (c *Crew[State]) add(ctx context.Context, b *batch[State]) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// Begin makes a batch without jobs, which has to end with Wait. job and skip are as those of Run.
+func (c *Crew[State]) Begin(ctx context.Context, job func(i int, state *State), skip func(i int, err error)) *Batch[State] {
+	b := &Batch[State]{crew: c, ctx: ctx, job: job, skip: skip, ended: ctx.Err()}
+	if b.ended == nil && ctx.Done() != nil {
+		b.stop = context.AfterFunc(ctx, func() { b.end(ctx.Err()) })
 	}
+	return b
+}
+
+// Add gives the crew the next count jobs, and does not wait for them. It is called by one goroutine.
+func (b *Batch[State]) Add(count int) {
+	b.pending.Add(count)
+	first, err := b.crew.add(b, count)
+	if err != nil {
+		b.skipAll(first, first+count, err)
+	}
+}
+
+// Wait returns when all jobs have returned, or were skipped.
+func (b *Batch[State]) Wait() {
+	b.pending.Wait()
+	if b.stop != nil {
+		b.stop()
+	}
+}
+
+// add calls as many workers as there are new jobs. Where it returns an error, they are not to be begun.
+func (c *Crew[State]) add(b *Batch[State], count int) (first int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return ErrClosed
+	first = b.added
+	b.added += count
+	switch {
+	case c.closed:
+		b.next = b.added
+		return first, ErrClosed
+	case b.ended != nil:
+		b.next = b.added
+		return first, b.ended
+	case count == 0:
+		return first, nil
 	}
-	if b.count == 0 {
-		return nil
+	if b.place == nil {
+		b.place = c.batches.PushBack(b)
 	}
-	b.place = c.batches.PushBack(b)
-	for range b.count {
+	for range count {
 		if last := len(c.resting) - 1; last >= 0 { // who rested least has the warmest stack
 			c.resting[last].wake <- true
 			c.resting = c.resting[:last]
@@ -89,12 +118,14 @@ func (c *Crew[State]) add(ctx context.Context, b *batch[State]) error {
 			break
 		}
 		c.workers++
-		c.all.Go(c.work)
+		c.all.Add(1)
+		go c.work()
 	}
-	return nil
+	return first, nil
 }
 
 func (c *Crew[State]) work() {
+	defer c.all.Done()
 	w := &worker{wake: make(chan bool, 1)}
 	state := new(State)
 	for {
@@ -110,7 +141,7 @@ func (c *Crew[State]) work() {
 }
 
 // take gives the next job, or nil: then the worker rests.
-func (c *Crew[State]) take(w *worker) (*batch[State], int) {
+func (c *Crew[State]) take(w *worker) (*Batch[State], int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	front := c.batches.Front()
@@ -118,12 +149,17 @@ func (c *Crew[State]) take(w *worker) (*batch[State], int) {
 		c.restLocked(w)
 		return nil, 0
 	}
-	b := front.Value.(*batch[State])
+	b := front.Value.(*Batch[State])
 	b.next++
-	if b.next == b.count {
-		c.batches.Remove(front)
+	if b.next == b.added {
+		c.removeLocked(b)
 	}
 	return b, b.next - 1
+}
+
+func (c *Crew[State]) removeLocked(b *Batch[State]) {
+	c.batches.Remove(b.place)
+	b.place = nil
 }
 
 func (c *Crew[State]) restLocked(w *worker) {
@@ -154,25 +190,26 @@ func (c *Crew[State]) thin() {
 	}
 }
 
-// withdraw lets nobody begin what is left of a batch, and returns where that starts.
-func (c *Crew[State]) withdraw(b *batch[State]) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.withdrawLocked(b)
+// end lets nobody begin what is left of a batch, and skips it.
+func (b *Batch[State]) end(err error) {
+	b.crew.mu.Lock()
+	from, to := b.endLocked(err)
+	b.crew.mu.Unlock()
+	b.skipAll(from, to, err)
 }
 
-func (c *Crew[State]) withdrawLocked(b *batch[State]) int {
-	from := b.next
-	if from < b.count {
-		c.batches.Remove(b.place)
-		b.next = b.count
+// endLocked returns what is to be skipped.
+func (b *Batch[State]) endLocked(err error) (from, to int) {
+	from, to = b.next, b.added
+	b.ended, b.next = err, b.added
+	if b.place != nil {
+		b.crew.removeLocked(b)
 	}
-	return from
+	return from, to
 }
 
-// skipFrom is for the jobs from i on.
-func (b *batch[State]) skipFrom(i int, err error) {
-	for ; i < b.count; i++ {
+func (b *Batch[State]) skipAll(from, to int, err error) {
+	for i := from; i < to; i++ {
 		b.skip(i, err)
 		b.pending.Done()
 	}
@@ -189,15 +226,19 @@ func (c *Crew[State]) Close() {
 		w.wake <- false
 	}
 	c.resting = nil
-	var left []*batch[State]
-	var from []int
+	type rest struct {
+		batch    *Batch[State]
+		from, to int
+	}
+	var left []rest
 	for c.batches.Len() > 0 {
-		b := c.batches.Front().Value.(*batch[State])
-		left, from = append(left, b), append(from, c.withdrawLocked(b))
+		b := c.batches.Front().Value.(*Batch[State])
+		from, to := b.endLocked(ErrClosed)
+		left = append(left, rest{b, from, to})
 	}
 	c.mu.Unlock()
-	for i, b := range left {
-		b.skipFrom(from[i], ErrClosed)
+	for _, r := range left {
+		r.batch.skipAll(r.from, r.to, ErrClosed)
 	}
 	c.all.Wait()
 }

@@ -192,3 +192,36 @@ func TestBatchesBeginInTheirOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestABatchMayGrowWhileItsJobsRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := New[int](2)
+		defer c.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		var done, skipped atomic.Int32
+		b := c.Begin(ctx, func(int, *int) {
+			time.Sleep(time.Second)
+			done.Add(1)
+		}, func(_ int, err error) {
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			skipped.Add(1)
+		})
+		for range 5 {
+			b.Add(1)
+			time.Sleep(600 * time.Millisecond)
+		}
+		cancel()
+		synctest.Wait()
+		b.Add(1)
+		if got := skipped.Load(); got != 1 {
+			t.Errorf("%d jobs were skipped, want the one that came after the end", got)
+		}
+		b.Wait()
+		if done.Load() != 5 {
+			t.Errorf("%d jobs were done, want those that had begun", done.Load())
+		}
+	})
+}
