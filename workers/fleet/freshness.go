@@ -15,28 +15,41 @@ type freshness struct {
 	limit time.Duration
 	topic string
 	head  func(ctx context.Context) ([]stream.Head, error)
-	state atomic.Pointer[error] // nil error inside: fresh
+	state atomic.Pointer[sight]
+}
+
+// sight is what a look saw.
+type sight struct {
+	began time.Time
+	err   error // nil: fresh
 }
 
 // newFreshness is not fresh before run has looked.
 func newFreshness(limit time.Duration, topic string, head func(ctx context.Context) ([]stream.Head, error)) *freshness {
 	h := &freshness{limit: limit, topic: topic, head: head}
-	h.set(fmt.Errorf("lag of %s is unknown yet", topic))
+	h.state.Store(&sight{err: fmt.Errorf("lag of %s is unknown yet", topic)})
 	return h
 }
 
 // freshnessEvery is how often it looks; together with the commit interval it is far below the limit's default of 2 s.
 const freshnessEvery = 250 * time.Millisecond
 
-func (h *freshness) set(err error) { h.state.Store(&err) }
-
-func (h *freshness) check(context.Context) error { return *h.state.Load() }
+// check says why it is not fresh. What was seen longer ago than the limit counts no more: the process may have stood still
+// since.
+func (h *freshness) check(context.Context) error {
+	s := h.state.Load()
+	if age := time.Since(s.began); s.err == nil && age > max(h.limit, 4*freshnessEvery) {
+		return fmt.Errorf("lag of %s was last known %s ago", h.topic, age.Round(time.Millisecond))
+	}
+	return s.err
+}
 
 func (h *freshness) run(ctx context.Context) {
 	tick := time.NewTicker(freshnessEvery)
 	defer tick.Stop()
 	for {
-		h.set(h.look(ctx))
+		began := time.Now()
+		h.state.Store(&sight{began, h.look(ctx)})
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
