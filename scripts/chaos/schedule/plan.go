@@ -190,14 +190,11 @@ func (d *dice) worker(at time.Duration, worker string) {
 	}
 }
 
-// brokers kills and pauses one broker at a time, and once two.
+// brokers kills and pauses one broker at a time, and in a full run once two.
 func (d *dice) brokers() {
 	at := d.end / 20
-	first := d.broker(0)
-	if d.end < time.Minute { // there is time for one of each
-		d.add(at, d.end/4, KillBroker, first, "")
-		d.add(d.end*6/10, d.end/8, KillBroker, d.broker(1), "")
-		d.add(d.end*6/10, d.end/8, KillBroker, d.broker(2), "")
+	if d.end < time.Minute { // there is no time for more
+		d.add(at, d.end/4, KillBroker, d.broker(d.random.IntN(d.targets.Brokers)), "")
 		return
 	}
 	for i := 0; at < d.end*6/10; i++ {
