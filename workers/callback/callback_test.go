@@ -274,6 +274,38 @@ func TestALostPartitionsCallbacksAreGivenUp(t *testing.T) {
 	})
 }
 
+// TestABatchIsOfOneGeneration: what is gathered goes out before the next generation's events come, and what still waits
+// for more when its generation ends is dropped.
+func TestABatchIsOfOneGeneration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		fate := newFate()
+		all := packs(t, 3, 3)
+		first, endFirst := context.WithCancel(t.Context())
+		second, endSecond := context.WithCancel(t.Context())
+		r.Handle(first, []*stream.Record{fate.follow(all[0])})
+		r.Handle(second, []*stream.Record{fate.follow(all[1])})
+		synctest.Wait()
+		endFirst()
+		if r.receiver.posts != 1 || !fate.acked[0] || len(fate.dropped) != 0 {
+			t.Errorf("%d callbacks, %v acknowledged, %v dropped", r.receiver.posts, fate.acked, fate.dropped)
+		}
+		endSecond()
+		synctest.Wait()
+		if r.receiver.posts != 1 || !fate.dropped[1] || fate.acked[1] {
+			t.Errorf("%d callbacks, %v acknowledged, %v dropped", r.receiver.posts, fate.acked, fate.dropped)
+		}
+		r.Handle(t.Context(), []*stream.Record{fate.follow(all[2])})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if r.receiver.posts != 2 || !fate.acked[2] {
+			t.Errorf("%d callbacks, %v acknowledged", r.receiver.posts, fate.acked)
+		}
+		r.stop()
+	})
+}
+
 func TestALetterThatIsNotDurableKeepsItsRecord(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

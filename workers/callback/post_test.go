@@ -127,7 +127,7 @@ func TestAReceiverLeadsNowhereElse(t *testing.T) {
 	reached := false
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 	t.Cleanup(inside.Close)
-	endless := make(chan struct{})
+	endless, written := make(chan struct{}), 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/moved":
@@ -135,7 +135,8 @@ func TestAReceiverLeadsNowhereElse(t *testing.T) {
 		case "/endless":
 			defer close(endless)
 			for r.Context().Err() == nil {
-				if _, err := w.Write(make([]byte, 4096)); err != nil {
+				n, err := w.Write(make([]byte, 4096))
+				if written += n; err != nil || written > 1<<30 {
 					return
 				}
 			}
@@ -150,6 +151,9 @@ func TestAReceiverLeadsNowhereElse(t *testing.T) {
 		t.Errorf("endless: %+v", a)
 	}
 	<-endless
+	if written > 256<<20 { // what waits in sockets is far less
+		t.Errorf("%d bytes of an answer were read", written)
+	}
 }
 
 // TestNothingSecretIsSaid: neither the URL, where a secret may stand, nor the body nor a signing secret.

@@ -32,6 +32,7 @@ type world struct {
 	mark    time.Duration // how long it takes to mark
 	stale   bool          // presence is behind
 	records int64
+	event   func(*schemasv1.Event) // sees every event; nil = nobody does
 
 	asked, requests int // calls of Admit, and what they asked for
 
@@ -95,6 +96,9 @@ func (w *world) Publish(_ context.Context, m stream.Message, done func(error)) {
 
 func (w *world) Record(_ context.Context, e *schemasv1.Event, done func(error)) {
 	w.note("event %s %s", e.GetId(), strings.TrimSpace(e.GetDisposition()+" "+e.GetReason()))
+	if w.event != nil {
+		w.event(e)
+	}
 	go done(nil)
 }
 
