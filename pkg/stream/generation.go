@@ -103,6 +103,7 @@ func (g *generation) run(revoked, stop context.Context) {
 	defer stopHandling()
 	g.wg.Go(func() { g.placeLoop(fetching) })
 	g.wg.Go(func() { g.locateLoop(fetching) })
+	g.wg.Go(func() { g.watchTopics(fetching) })
 	dispatched := make(chan struct{})
 	go func() {
 		defer close(dispatched)

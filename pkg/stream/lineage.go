@@ -15,9 +15,10 @@ import (
 )
 
 // An offset says little about a record once a log has lost its tail, or its topic was made anew: other records may stand
-// there. So whenever a partition could not be read for a moment, when records of another leader epoch come, and when
-// a generation begins, its log is asked whether it is still the one that was read: by the topic's id, and by where the leader
-// epoch of the last record that was read ends in it (KIP-320). A broker older than Kafka 2.8 does not answer the first; then only offsets count.
+// there. So a log is asked whether it is still the one that was read: by its topic's id, and by where the leader epoch of
+// the last record that was read ends in it (KIP-320). That happens when a generation begins, when a partition could not be
+// read for a moment, and when records of another leader epoch come; topics are looked at every few seconds besides. Brokers
+// older than Kafka 2.8 do not know topics' ids; with them only offsets count.
 
 // topicID tells a topic from another one of its name; zero = not known.
 type topicID [16]byte
@@ -194,6 +195,7 @@ func (g *generation) verify(ctx context.Context, suspects []*partition) {
 	wg.Wait()
 }
 
+// unanswered has a suspect asked about again; guarded by g.mu.
 func (g *generation) unanswered(ctx context.Context, p *partition, err error) {
 	if ctx.Err() == nil {
 		p.fail(time.Now(), err)
@@ -212,6 +214,26 @@ func (g *generation) cleared(p *partition, end int64) {
 	}
 }
 
+// watchTopics looks now and then whether a topic was made anew: a partition that is not read meanwhile, or whose new log
+// is longer at once, gets no error that would make it a suspect.
+func (g *generation) watchTopics(ctx context.Context) {
+	for sleep(ctx, g.source.cfg.PartitionWatch) {
+		cluster := g.source.cluster
+		if known, err := cluster.lineageKnown(ctx); err != nil || !known {
+			continue
+		}
+		ids, err := cluster.topicIDs(ctx, g.source.topics)
+		if err != nil {
+			continue
+		}
+		for topic, id := range ids {
+			if g.source.renewed(topic, id) {
+				g.restart(topic)
+			}
+		}
+	}
+}
+
 // restart has all partitions of a topic that was made anew read from their start.
 func (g *generation) restart(topic string) {
 	g.source.log.Error("topic was made anew: reading it from its start", zap.String("topic", topic))
@@ -223,6 +245,7 @@ func (g *generation) restart(topic string) {
 			p.outOfRange, p.moved, p.valid = true, true, -1
 		}
 	}
+	notify(g.locate)
 }
 
 // renewed notes a topic's id, and says whether it had another one before.

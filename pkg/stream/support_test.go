@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -99,7 +100,8 @@ func (l *lab) create(name string, partitions int, settings ...kafka.ConfigEntry)
 		res, err := l.cluster.client.CreateTopics(l.t.Context(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
 			{Topic: name, NumPartitions: partitions, ReplicationFactor: replicas, ConfigEntries: settings},
 		}})
-		return err == nil && res.Errors[name] == nil
+		// A time-out may have created it all the same.
+		return err == nil && (res.Errors[name] == nil || errors.Is(res.Errors[name], kafka.TopicAlreadyExists))
 	})
 }
 

@@ -40,7 +40,7 @@ func testLeaderKilled(t *testing.T, r *rig) {
 	f.ready()
 	t.Logf("of %d records %d were read again, %d written again", f.next, reread, rewritten)
 	f.bounded("produce requests that failed", f.p.Stats().RequestErrors-before.RequestErrors, 50, began)
-	f.quiet(8)
+	f.quiet()
 }
 
 // coordinator returns the node that a group is kept by.
@@ -77,7 +77,7 @@ func testCoordinatorKilled(t *testing.T, r *rig) {
 	f.ready()
 	t.Logf("of %d records %d were read again, %d written again", f.next, reread, rewritten)
 	f.bounded("commits that failed", f.members[0].Stats().CommitErrors-before.CommitErrors, 6, began)
-	f.quiet(5)
+	f.quiet()
 }
 
 func testControllerKilled(t *testing.T, r *rig) {
@@ -91,7 +91,7 @@ func testControllerKilled(t *testing.T, r *rig) {
 	})
 	f.whole()
 	f.ready()
-	f.quiet(8)
+	f.quiet()
 }
 
 // controller returns the node that leads the controllers.
@@ -133,6 +133,6 @@ func testBrokerFrozen(t *testing.T, r *rig) {
 	}
 	f.whole()
 	f.ready()
-	f.quiet(8)
-	late.quiet(4)
+	f.quiet()
+	late.quiet()
 }

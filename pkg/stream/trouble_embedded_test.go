@@ -137,15 +137,19 @@ func TestACoordinatorThatIsAwayRepeatsNothing(t *testing.T) {
 	eventually(t, "all is read and nothing committed", func() bool { return read() == 200 && a.Stats().CommitErrors > 0 && b.Stats().CommitErrors > 0 })
 	moved := l.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.NotCoordinator, Count: 2})
 	eventually(t, "the generation of both has ended", func() bool { return moved.Hits() == 2 })
+	before := a.Stats().CommitErrors + b.Stats().CommitErrors
+	eventually(t, "its last commits fail", func() bool { return a.Stats().CommitErrors+b.Stats().CommitErrors >= before+2 })
+	c := l.run(cfg, nil) // so that partitions change hands
 	away.Remove()
 	eventually(t, "everything is committed", func() bool {
 		return cmp.Equal(map[int32]int64{0: 50, 1: 50, 2: 50, 3: 50}, l.committedOffsets("away", topic, 4))
 	})
+	eventually(t, "the third has its share", func() bool { return len(c.Lag()) > 0 })
 	for id := range int32(4) {
 		l.publish(p, topic, id, "new")
 	}
-	eventually(t, "the new records are read", func() bool { return read() >= 204 })
-	if n := read(); n != 204 {
+	eventually(t, "the new records are read", func() bool { return read()+len(c.all()) >= 204 })
+	if n := read() + len(c.all()); n != 204 {
 		t.Errorf("%d records were read, want each of 204 once", n)
 	}
 }
@@ -196,6 +200,33 @@ func TestATopicMadeAnewIsReadFromItsStart(t *testing.T) {
 	}
 	eventually(t, "the new one is read from its start", func() bool { return len(m.all()) == 330 })
 	eventually(t, "readiness says that all is well", func() bool { return m.Ready() == nil && p.Ready() == nil })
+}
+
+// TestATopicMadeAnewThatIsLongerIsReadFromItsStart makes a topic anew while it is not read, and fills it beyond where the old one
+// ended: no request fails.
+func TestATopicMadeAnewThatIsLongerIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
+	l := newFakeLab(t, 1)
+	topic := l.topic(1)
+	p := l.publisher()
+	m := l.run(SourceConfig{Group: "longer", Lanes: []Lane{{Topics: []string{topic}}}, PartitionWatch: 2 * time.Second}, nil)
+	l.publish(p, topic, 0, numbered(0, 100)...)
+	eventually(t, "the old one is read", func() bool { return len(m.all()) == 100 })
+	m.Pause()
+	eventually(t, "nothing is under way", func() bool { return len(m.Lag()) == 1 && m.Lag()[0].Lag == 0 })
+	if _, err := l.cluster.client.DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topic}}); err != nil {
+		t.Fatal(err)
+	}
+	l.create(topic, 1)
+	l.publish(p, topic, 0, numbered(100, 300)...)
+	m.Resume()
+	eventually(t, "the new one is read from its start", func() bool {
+		seen := map[string]bool{}
+		for _, r := range m.all() {
+			seen[string(r.Value)] = true
+		}
+		return len(seen) == 300
+	})
 }
 
 // TestWhatMayNotBeReadOrWrittenWaitsAlone denies one topic of two.

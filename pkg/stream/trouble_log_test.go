@@ -50,7 +50,7 @@ func testLogTruncated(t *testing.T, r *rig) {
 		if got := m.Stats().OutOfRange; got != 1 {
 			t.Errorf("%d resets counted, want 1", got)
 		}
-		f.quiet(3)
+		f.quiet()
 	}
 }
 
@@ -102,6 +102,6 @@ func testTwoBrokersDown(t *testing.T, r *rig) {
 	f.whole()
 	f.ready()
 	strict.ready()
-	f.quiet(8)
-	strict.quiet(6)
+	f.quiet()
+	strict.quiet()
 }

@@ -280,8 +280,9 @@ func (f *flow) ready() {
 }
 
 // quiet checks that nothing was logged again and again: a line a change of state, and not a line a try.
-func (f *flow) quiet(limit int) {
+func (f *flow) quiet() {
 	f.t.Helper()
+	const limit = 10
 	n := map[string]int{}
 	for _, e := range f.logs.All() {
 		n[e.Level.String()+" "+e.Message]++

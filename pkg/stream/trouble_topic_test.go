@@ -28,7 +28,7 @@ func testNothingAtTheStart(t *testing.T, r *rig) {
 		t.Errorf("%d records read again, %d written again", n, m)
 	}
 	f.ready()
-	f.quiet(5)
+	f.quiet()
 }
 
 func testLeaderMoves(t *testing.T, r *rig) {
@@ -54,7 +54,7 @@ func testLeaderMoves(t *testing.T, r *rig) {
 		t.Errorf("%d records read again, %d written again: a move repeats nothing", n, m)
 	}
 	f.ready()
-	f.quiet(3)
+	f.quiet()
 }
 
 // reassign makes a broker the preferred leader of a partition, and then its leader.
@@ -114,7 +114,7 @@ func testTopicMadeAnew(t *testing.T, r *rig) {
 	f.write(30)
 	f.whole()
 	f.ready()
-	f.quiet(4)
+	f.quiet()
 	f.bounded("generations", f.members[0].Stats().Generations-before.Generations, 3, began)
 	f.bounded("fetches that failed", f.members[0].Stats().FetchErrors-before.FetchErrors, 60, began)
 
@@ -131,6 +131,7 @@ func (f *flow) remake(partitions int) {
 		res, err := f.cluster.client.DeleteTopics(contextFor(f.t), &kafka.DeleteTopicsRequest{Topics: []string{f.topic}})
 		return err == nil && (res.Errors[f.topic] == nil || errors.Is(res.Errors[f.topic], kafka.UnknownTopicOrPartition))
 	})
+	f.until("it is gone", func() bool { return errors.Is(f.cluster.exist(f.t.Context(), []string{f.topic}), ErrNoTopic) })
 	f.create(f.topic, partitions)
 }
 
@@ -148,7 +149,7 @@ func testOffsetExpired(t *testing.T, r *rig) {
 		t.Errorf("%d resets counted, want 1", got)
 	}
 	f.ready()
-	f.quiet(3)
+	f.quiet()
 }
 
 func testOffsetBehindTheEnd(t *testing.T, r *rig) {
@@ -237,7 +238,7 @@ func testPoison(t *testing.T, r *rig) {
 	}
 	f.until("the offset has moved past it", func() bool { return f.committed()[0] == 22 })
 	f.ready()
-	f.quiet(3)
+	f.quiet()
 	f.bounded("fetches that failed", m.Stats().FetchErrors-before.FetchErrors, 10, began)
 }
 

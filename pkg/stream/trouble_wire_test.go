@@ -41,7 +41,7 @@ func testProduceReplyLost(t *testing.T, r *rig) {
 		t.Errorf("%d records given up", n)
 	}
 	f.ready()
-	f.quiet(2)
+	f.quiet()
 	t.Logf("%d replies lost, %d records written twice", hits(), rewritten)
 }
 
@@ -58,7 +58,7 @@ func testProduceTimesOut(t *testing.T, r *rig) {
 	}
 	f.whole()
 	f.ready()
-	f.quiet(2)
+	f.quiet()
 }
 
 // deny adds rules for everybody: all may be done with the resource, but for what is denied.
@@ -121,8 +121,8 @@ func testReadDenied(t *testing.T, r *rig) {
 	if n, m := f.whole(); n+m != 0 {
 		t.Errorf("%d records read again, %d written again", n, m)
 	}
-	f.quiet(4)
-	other.quiet(4)
+	f.quiet()
+	other.quiet()
 }
 
 func testWriteDenied(t *testing.T, r *rig) {
@@ -142,7 +142,7 @@ func testWriteDenied(t *testing.T, r *rig) {
 		t.Errorf("%d records read again, %d written again: a refused batch is not written", n, m)
 	}
 	f.ready()
-	f.quiet(2)
+	f.quiet()
 }
 
 func testGroupDenied(t *testing.T, r *rig) {
@@ -161,5 +161,5 @@ func testGroupDenied(t *testing.T, r *rig) {
 	if diff := cmp.Diff(0, len(f.failed)); diff != "" {
 		t.Error(diff)
 	}
-	f.quiet(4)
+	f.quiet()
 }
