@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -72,18 +74,31 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkInFlight tells what the process holds at most with as many sends at once as the configuration allows. Its
-// memory stays with a process, so each transport needs one of its own.
+// BenchmarkInFlight tells what the process holds with as many sends at once as the configuration allows: MB when the
+// first answer comes, peak-MB at most, which is after that, since they all come at once. Its memory stays with a process,
+// so each transport needs one of its own.
 func BenchmarkInFlight(b *testing.B) {
 	const inFlight = 20_000
+	const latency = 40 * time.Second // of which 20 go by until the 200 connections are open that this takes
 	for _, transport := range transports {
 		b.Run(transport, func(b *testing.B) {
-			sender := startProcess(b, 8*time.Second).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
-			batch := numbered(inFlight)
+			sender := startProcess(b, latency).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
+			batch := repeated(numbered(500), inFlight)
+			ctx, cancel := context.WithTimeout(b.Context(), 4*latency)
+			defer cancel()
 			for b.Loop() {
-				deliverAll(b, sender, batch)
+				var first sync.Once
+				sender.Send(ctx, batch, func(_ int, o push.Outcome) {
+					first.Do(func() {
+						b.ReportMetric(float64(runtime.NumGoroutine()), "goroutines")
+						b.ReportMetric(resident(b, "VmRSS:"), "MB")
+					})
+					if o.Disposition != push.Delivered {
+						b.Errorf("got %+v", o)
+					}
+				})
 			}
-			b.ReportMetric(peakResident(b), "peak-MB")
+			b.ReportMetric(resident(b, "VmHWM:"), "peak-MB")
 		})
 	}
 }
@@ -203,17 +218,18 @@ func cost(b *testing.B) func() {
 	}
 }
 
-// peakResident is the most memory that this process ever had, in MB, as Linux counts it. getrusage would count the
-// parent's, too.
-func peakResident(b *testing.B) float64 {
+// resident is this process's memory in MB, as Linux counts it: VmRSS: now, VmHWM: at most so far. getrusage would count
+// the parent's, too.
+func resident(b *testing.B, field string) float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		b.Fatal(err)
+		b.Error(err)
+		return 0
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), field)
 	var kilobytes float64
 	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
-		b.Fatal(err)
+		b.Error(err)
 	}
 	return kilobytes / 1024
 }
