@@ -104,7 +104,7 @@ func TestABigGroupsTimelineIsBoundedAndItsFailuresFindRoom(t *testing.T) {
 		app, now := app(t), time.Now().UnixMilli()
 		var delivered []Entry
 		for i := range 1000 {
-			delivered = append(delivered, &schemasv1.Event{App: app, MsgKey: "big", User: fmt.Sprint("u", i), Disposition: "delivered", TimeMs: now})
+			delivered = append(delivered, &schemasv1.Event{App: app, MsgKey: "big", User: fmt.Sprintf("u%04d", i), Disposition: "delivered", TimeMs: now})
 		}
 		mustAppend(t, line, delivered...)
 		mustAppend(t, line, delivered...)

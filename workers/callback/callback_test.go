@@ -39,14 +39,14 @@ func TestRow22NothingIsLostOverAFailingReceiverAndARestart(t *testing.T) {
 				end()
 				r.stop()
 				synctest.Wait()
-				if fate.acked[512] || fate.acked[513] {
+				if fate.isAcked(512) || fate.isAcked(513) {
 					t.Error("what was not accepted was acknowledged at the stop")
 				}
 				r = newRig(t, nil)
 				r.receiver.answer, r.receiver.told = fails, receiver.told
 				var again []*stream.Record
 				for _, rec := range all[:start] {
-					if !fate.acked[rec.Offset] {
+					if !fate.isAcked(rec.Offset) {
 						again = append(again, fate.follow(rec))
 					}
 				}
@@ -64,13 +64,14 @@ func TestRow22NothingIsLostOverAFailingReceiverAndARestart(t *testing.T) {
 			t.Errorf("%d of %d records acknowledged", acked, records)
 		}
 		twice := 0
-		for _, n := range r.receiver.told {
+		_, told := r.receiver.accepted()
+		for _, n := range told {
 			if n > 1 {
 				twice++
 			}
 		}
-		if len(r.receiver.told) != records*each || len(r.letters.all) != 0 {
-			t.Errorf("%d of %d events told, %d dead letters", len(r.receiver.told), records*each, len(r.letters.all))
+		if len(told) != records*each || len(r.letters.taken()) != 0 {
+			t.Errorf("%d of %d events told, %d dead letters", len(told), records*each, len(r.letters.taken()))
 		}
 		if twice > 16*each+4*MaxBatch {
 			t.Errorf("%d events told twice", twice)
@@ -100,13 +101,14 @@ func TestABatchWaitsNoLongerThanItsLinger(t *testing.T) {
 		r.Handle(t.Context(), []*stream.Record{fate.follow(packs(t, 1, 3)[0])})
 		time.Sleep(999 * time.Millisecond)
 		synctest.Wait()
-		if r.receiver.posts != 0 {
+		if posts, _ := r.receiver.accepted(); posts != 0 {
 			t.Error("it was not waited for more")
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if acked, _ := fate.counts(); r.receiver.posts != 1 || acked != 1 {
-			t.Errorf("%d callbacks, %d acknowledged", r.receiver.posts, acked)
+		posts, _ := r.receiver.accepted()
+		if acked, _ := fate.counts(); posts != 1 || acked != 1 {
+			t.Errorf("%d callbacks, %d acknowledged", posts, acked)
 		}
 		r.stop()
 	})
@@ -139,22 +141,22 @@ func TestAReceiverThatIsDown(t *testing.T) {
 		wish = "300"
 		r.receiver.mu.Unlock()
 		time.Sleep(2 * time.Minute)
-		n := len(tries)
+		before, _ := r.receiver.accepted()
 		time.Sleep(3 * time.Minute)
-		if len(tries) > n+1 {
-			t.Errorf("%d attempts in three minutes, where the receiver wishes for five", len(tries)-n)
+		if after, _ := r.receiver.accepted(); after > before+1 {
+			t.Errorf("%d attempts in three minutes, where the receiver wishes for five", after-before)
 		}
-		if acked, dropped := fate.counts(); acked != 0 || dropped != 0 || len(r.letters.all) != 0 {
-			t.Errorf("before its age: %d acknowledged, %d dropped, %d letters", acked, dropped, len(r.letters.all))
+		if acked, dropped := fate.counts(); acked != 0 || dropped != 0 || len(r.letters.taken()) != 0 {
+			t.Errorf("before its age: %d acknowledged, %d dropped, %d letters", acked, dropped, len(r.letters.taken()))
 		}
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		if acked, _ := fate.counts(); acked != 1 || len(r.letters.all) != 1 {
-			t.Fatalf("after its age: %d acknowledged, %d letters", acked, len(r.letters.all))
+		if acked, _ := fate.counts(); acked != 1 || len(r.letters.taken()) != 1 {
+			t.Fatalf("after its age: %d acknowledged, %d letters", acked, len(r.letters.taken()))
 		}
-		checkLetter(t, r.letters.all[0], push.ReasonCallbackExpired, "503", 3)
-		if r.results[Dead] != 3 {
-			t.Errorf("counted %v", r.results)
+		checkLetter(t, r.letters.taken()[0], push.ReasonCallbackExpired, "503", 3)
+		if r.dead() != 3 {
+			t.Errorf("counted %d", r.dead())
 		}
 		r.stop()
 	})
@@ -191,12 +193,13 @@ func TestTheOneEventThatIsRefusedIsFound(t *testing.T) {
 		r.Handle(t.Context(), []*stream.Record{fate.follow(packs(t, 1, 100)[0])})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if acked, _ := fate.counts(); acked != 1 || len(r.receiver.told) != 99 || len(r.letters.all) != 1 {
-			t.Fatalf("%d acknowledged, %d told, %d letters", acked, len(r.receiver.told), len(r.letters.all))
+		posts, accepted := r.receiver.accepted()
+		if acked, _ := fate.counts(); acked != 1 || len(accepted) != 99 || len(r.letters.taken()) != 1 {
+			t.Fatalf("%d acknowledged, %d told, %d letters", acked, len(accepted), len(r.letters.taken()))
 		}
-		checkLetter(t, r.letters.all[0], push.ReasonCallbackRefused, "422", 1)
-		if r.receiver.posts > refusals+2*8 {
-			t.Errorf("%d attempts", r.receiver.posts)
+		checkLetter(t, r.letters.taken()[0], push.ReasonCallbackRefused, "422", 1)
+		if posts > refusals+2*8 {
+			t.Errorf("%d attempts", posts)
 		}
 		r.stop()
 	})
@@ -217,11 +220,12 @@ func TestWhatAnOperatorSendsBackIsToldAgain(t *testing.T) {
 			record(3, "demo", `{"App":"other","Events":[]}`), record(4, "demo", `{"App":"demo","Events":[1]}`)})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if acked, _ := fate.counts(); acked != 5 || r.receiver.told[told.EventID] != 1 || len(r.receiver.told) != 1 {
-			t.Errorf("%d acknowledged, told %v", acked, r.receiver.told)
+		_, accepted := r.receiver.accepted()
+		if acked, _ := fate.counts(); acked != 5 || accepted[told.EventID] != 1 || len(accepted) != 1 {
+			t.Errorf("%d acknowledged, told %v", acked, accepted)
 		}
-		if len(r.letters.all) != 3 {
-			t.Errorf("%d letters of records that nobody can read", len(r.letters.all))
+		if len(r.letters.taken()) != 3 {
+			t.Errorf("%d letters of records that nobody can read", len(r.letters.taken()))
 		}
 		r.stop()
 	})
@@ -288,19 +292,19 @@ func TestABatchIsOfOneGeneration(t *testing.T) {
 		r.Handle(second, []*stream.Record{fate.follow(all[1])})
 		synctest.Wait()
 		endFirst()
-		if r.receiver.posts != 1 || !fate.acked[0] || len(fate.dropped) != 0 {
-			t.Errorf("%d callbacks, %v acknowledged, %v dropped", r.receiver.posts, fate.acked, fate.dropped)
+		if posts, _ := r.receiver.accepted(); posts != 1 || !fate.isAcked(0) || fate.isDropped(1) {
+			t.Errorf("%d callbacks, the first acknowledged %t, the second dropped %t", posts, fate.isAcked(0), fate.isDropped(1))
 		}
 		endSecond()
 		synctest.Wait()
-		if r.receiver.posts != 1 || !fate.dropped[1] || fate.acked[1] {
-			t.Errorf("%d callbacks, %v acknowledged, %v dropped", r.receiver.posts, fate.acked, fate.dropped)
+		if posts, _ := r.receiver.accepted(); posts != 1 || !fate.isDropped(1) || fate.isAcked(1) {
+			t.Errorf("%d callbacks, the second dropped %t, acknowledged %t", posts, fate.isDropped(1), fate.isAcked(1))
 		}
 		r.Handle(t.Context(), []*stream.Record{fate.follow(all[2])})
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if r.receiver.posts != 2 || !fate.acked[2] {
-			t.Errorf("%d callbacks, %v acknowledged", r.receiver.posts, fate.acked)
+		if posts, _ := r.receiver.accepted(); posts != 2 || !fate.isAcked(2) {
+			t.Errorf("%d callbacks, the third acknowledged %t", posts, fate.isAcked(2))
 		}
 		r.stop()
 	})
@@ -316,8 +320,8 @@ func TestALetterThatIsNotDurableKeepsItsRecord(t *testing.T) {
 		r.Handle(t.Context(), []*stream.Record{fate.follow(packs(t, 1, 1)[0])})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if acked, dropped := fate.counts(); acked != 0 || dropped != 1 || r.results[Dead] != 0 {
-			t.Errorf("%d acknowledged, %d dropped, %v", acked, dropped, r.results)
+		if acked, dropped := fate.counts(); acked != 0 || dropped != 1 || r.dead() != 0 {
+			t.Errorf("%d acknowledged, %d dropped, %d dead", acked, dropped, r.dead())
 		}
 		r.stop()
 	})
@@ -345,8 +349,9 @@ func TestRecordsWithoutAWordForTheAppAreAcknowledged(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if acked, _ := fate.counts(); acked != 4 || r.receiver.posts != 0 || len(r.letters.all) != 0 {
-			t.Errorf("%d acknowledged, %d callbacks, %d letters", acked, r.receiver.posts, len(r.letters.all))
+		posts, _ := r.receiver.accepted()
+		if acked, _ := fate.counts(); acked != 4 || posts != 0 || len(r.letters.taken()) != 0 {
+			t.Errorf("%d acknowledged, %d callbacks, %d letters", acked, posts, len(r.letters.taken()))
 		}
 		r.stop()
 	})

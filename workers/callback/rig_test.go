@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +33,6 @@ type receiver struct {
 	told   map[string]int // how often, by EventID
 	sizes  []int          // events of each accepted callback
 	posts  int
-	bodies []string // accepted
 }
 
 // RoundTrip implements [http.RoundTripper]: no socket, so that tests run on a clock of their own.
@@ -69,9 +70,15 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 			r.told[id]++
 		}
 		r.sizes = append(r.sizes, len(ids))
-		r.bodies = append(r.bodies, string(text))
 	}
 	return &http.Response{StatusCode: status, Header: headers, Body: io.NopCloser(strings.NewReader("")), Request: req}, nil
+}
+
+// accepted says how many requests there were, and how often each event was accepted.
+func (r *receiver) accepted() (posts int, told map[string]int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.posts, maps.Clone(r.told)
 }
 
 // letters takes dead letters.
@@ -88,6 +95,12 @@ func (l *letters) Publish(_ context.Context, m stream.Message, done func(error))
 		l.all = append(l.all, m)
 	}
 	go done(l.err)
+}
+
+func (l *letters) taken() []stream.Message {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
 }
 
 // rig is a callback of the app demo with its surroundings.
@@ -130,6 +143,13 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	return r
 }
 
+// dead is how many events became dead letters, as they were counted.
+func (r *rig) dead() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.results[Dead]
+}
+
 // fate is what became of records.
 type fate struct {
 	mu             sync.Mutex
@@ -155,6 +175,18 @@ func (f *fate) counts() (acked, dropped int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.acked), len(f.dropped)
+}
+
+func (f *fate) isAcked(offset int64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.acked[offset]
+}
+
+func (f *fate) isDropped(offset int64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dropped[offset]
 }
 
 // packs are records of push.events, each with so many events, of which every other is another app's.
