@@ -301,3 +301,26 @@ func TestCallersObeyTheirDeadlinesWhateverThePeerDoes(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAPeerSaysAsItsConnectionBreaksIsHeard(t *testing.T) {
+	play(t, func(t *testing.T, s subject) {
+		s.knownShort(t, std, "hears no more once a write has failed")
+		c, p := greeted(t, s, options{})
+		k := calls(t, c, p, "/1", "/3")
+		p.conn.in.change(func() { p.conn.in.readerGone = true }) // what the client writes now fails
+		late := post(t, c, "/late", "x")
+		p.silent = true
+		p.settle()
+		p.must(p.WriteGoAway(1, http2.ErrCodeNo, []byte(`{"reason":"Shutdown"}`)))
+		p.conn.Close()
+		var said h2.GoAwayError
+		for path, k := range k {
+			if k.wait(t); s.unprocessed(k.err) != (path == "/3") || !errors.As(k.err, &said) {
+				t.Errorf("%s: got %v", path, k.err)
+			}
+		}
+		if late.wait(t); !s.unprocessed(late.err) {
+			t.Errorf("what was not sent got %v", late.err)
+		}
+	})
+}

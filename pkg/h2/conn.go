@@ -2,6 +2,7 @@ package h2
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -33,9 +34,12 @@ type Conn struct {
 	load  atomic.Int64 // requests that wait or run, and streams that are held
 	ended sync.WaitGroup
 
+	heardAll chan struct{} // nothing is read any more
+
 	mu       sync.Mutex
 	err      error // why the connection takes no requests any more, and is cut
 	refusal  error // why it takes none, but finishes what it carries
+	mute     error // why it can't be written to any more, though what the server said is still read
 	silent   bool  // it is cut without a last word
 	code     http2.ErrCode
 	freed    bool // something changed that the hook is to know
@@ -91,6 +95,7 @@ func newConn(nc net.Conn, m *maker, hooks hooks) *Conn {
 		windowMax: initialWindow,
 		streamMax: unknownLimit,
 		room:      connRoom,
+		heardAll:  make(chan struct{}),
 	}
 	c.work.L = &c.mu
 	if secure, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
@@ -109,6 +114,7 @@ func newConn(nc net.Conn, m *maker, hooks hooks) *Conn {
 	go func() {
 		defer c.ended.Done()
 		c.read()
+		close(c.heardAll)
 		<-written
 		hooks.closed(c)
 	}()
@@ -329,6 +335,9 @@ func (c *Conn) failLocked(err error, code http2.ErrCode) {
 	c.err, c.code, c.freed = err, code, true
 	c.alarm.Stop()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWords)) // for what is being written, too
+	if c.mute != nil {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // who waits for the server's words need not any more
+	}
 	for c.pending.length > 0 {
 		s := c.pending.first
 		c.finishLocked(s, s.fails(err))
@@ -344,6 +353,9 @@ func (c *Conn) lost(err error) {
 	c.mu.Lock()
 	if c.err == nil {
 		c.silent = true
+		if c.mute != nil && !errors.Is(err, c.mute) {
+			err = fmt.Errorf("%w (%w)", err, c.mute)
+		}
 		if c.goAway != nil {
 			err = fmt.Errorf("%w: %w", *c.goAway, err)
 		}

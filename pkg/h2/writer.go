@@ -47,10 +47,32 @@ func (c *Conn) write() {
 		err = c.flush(e)
 	}
 	if err != nil {
+		c.hear(err)
 		c.lost(err)
 	}
 	c.sayLast(e, err)
 	c.end(err)
+}
+
+// hear is for a connection that can't be written to any more. It takes no more requests, but what the server said before
+// it went may still be there to read: which requests it has not processed, or a TLS alert.
+func (c *Conn) hear(err error) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.mute = err
+	_ = c.nc.SetReadDeadline(time.Now().Add(lastWords))
+	if c.refusal == nil {
+		c.refusal, c.freed = err, true
+	}
+	for c.pending.length > 0 {
+		s := c.pending.first
+		c.finishLocked(s, s.fails(err))
+	}
+	c.unlock()
+	<-c.heardAll
 }
 
 // next waits for something to write.
