@@ -80,8 +80,12 @@ func (w *world) Settle(ctx context.Context, marks []registry.Mark) error {
 	}
 	time.Sleep(w.mark)
 	for _, m := range marks {
+		maybe := ""
+		if m.State == registry.MarkReleased && m.MayShow {
+			maybe = ", maybe shown"
+		}
 		w.note("mark %s %s", m.ID, map[registry.MarkState]string{registry.MarkDone: "done", registry.MarkRetry: "retry",
-			registry.MarkReleased: "released", registry.MarkDead: "dead"}[m.State])
+			registry.MarkReleased: "released", registry.MarkDead: "dead"}[m.State]+maybe)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (p *pool) learn(it *item, o push.Outcome, took time.Duration) push.Outcome 
 	first := refused && !p.refused
 	p.refused = p.refused || refused
 	doubted := braked && o.Disposition == push.DropToken
-	p.parked = p.parked || refused || doubted
+	p.parked = p.parked || o.Disposition == push.Park || doubted
 	p.mu.Unlock()
 	if first {
 		p.d.log.Error("credential refused; its records are parked", p.fields(zap.String("answer", o.Answer), zap.Error(o.Err))...)
@@ -88,7 +88,7 @@ func (p *pool) purge() {
 	}
 	p.mu.Unlock()
 	for _, it := range ended {
-		p.d.unlease(it)
+		p.d.unlease(it, false)
 		p.d.abandon(it)
 	}
 }

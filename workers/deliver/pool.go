@@ -151,32 +151,38 @@ func (p *pool) send(ctx context.Context, batch []*item) {
 }
 
 // fresh leaves out what must not be tried any more. What waited so long in the pool that its lease would not cover the
-// attempt asks for admission again, and keeps its place meanwhile: the others behind it wait no longer for that.
+// attempt asks for admission again, and keeps its place meanwhile: the others behind it wait no longer for that. Asking
+// may take long, while Redis is away or presence is behind: then it looks at all of them again.
 func (p *pool) fresh(ctx context.Context, batch []*item) []*item {
-	now := p.d.cfg.Now()
-	live := make([]*item, 0, len(batch))
-	var old []*item
-	for _, it := range batch {
-		switch {
-		case it.ctx.Err() != nil || ctx.Err() != nil:
-			p.d.unlease(it)
-			p.d.abandon(it)
-		case p.d.stops.Paused(p.cred.app, p.cred.name):
-			p.d.finish(ctx, it, parkedFor(push.ReasonPaused))
-		case now.Sub(it.admitted) > leaseMargin:
-			old = append(old, it)
-		default:
+	for {
+		now := p.d.cfg.Now()
+		live := make([]*item, 0, len(batch))
+		var old []*item
+		for _, it := range batch {
+			switch {
+			case it.ctx.Err() != nil || ctx.Err() != nil:
+				p.d.unlease(it, false)
+				p.d.abandon(it)
+			case p.d.stops.Paused(p.cred.app, p.cred.name):
+				p.d.finish(ctx, it, parkedFor(push.ReasonPaused))
+			case now.Sub(it.admitted) > leaseMargin:
+				old = append(old, it)
+			default:
+				live = append(live, it)
+			}
+		}
+		if len(old) == 0 {
+			return live
+		}
+		for _, it := range p.d.admissible(ctx, old) {
+			if other := p.d.poolOf(it.n); other != p {
+				other.add(ctx, it)
+				continue
+			}
 			live = append(live, it)
 		}
+		batch = live
 	}
-	for _, it := range p.d.admissible(ctx, old) {
-		if other := p.d.poolOf(it.n); other != p {
-			other.add(ctx, it)
-			continue
-		}
-		live = append(live, it)
-	}
-	return live
 }
 
 // permitted asks the circuits for an attempt for each item. Without the provider's an item goes back to wait, without the
@@ -222,7 +228,7 @@ func (p *pool) answer(ctx context.Context, it *item, o push.Outcome, took time.D
 	if ctx.Err() != nil && o.Disposition == push.Retry { // stopped in the middle: costs no attempt, and says nothing
 		it.ofProvider(errNothing)
 		it.ofCredential(errNothing)
-		p.d.unlease(it)
+		p.d.unlease(it, o.Ambiguous)
 		p.d.abandon(it)
 	} else {
 		it.ofProvider(ofProvider(o))

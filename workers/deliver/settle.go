@@ -91,9 +91,12 @@ func (d *Deliver) markOf(it *item, state registry.MarkState) registry.Mark {
 		Redrive: it.meta.Redrive, State: state}
 }
 
-// unlease gives an admitted item's lease back, so that its next owner need not wait for its end.
-func (d *Deliver) unlease(it *item) {
-	d.marks.put(mark{Mark: d.markOf(it, registry.MarkReleased)})
+// unlease gives an admitted item's lease back, so that its next owner need not wait for its end. mayShow says that the
+// attempt was on its way when it was given up.
+func (d *Deliver) unlease(it *item, mayShow bool) {
+	m := mark{Mark: d.markOf(it, registry.MarkReleased)}
+	m.MayShow = mayShow
+	d.marks.put(m)
 }
 
 // move hands an item to the lane of the platform that its device uses now.

@@ -33,6 +33,9 @@ func TestAStopForgetsNoAnswer(t *testing.T) {
 		"a running send that is given up costs no attempt, and its lease is given back": {
 			outcome: push.Outcome{Disposition: push.Retry, Reason: push.ReasonTimeout}, want: "drop n1; mark n1 released",
 		},
+		"one whose request was sent may have been shown": {
+			outcome: push.Outcome{Disposition: push.Retry, Reason: push.ReasonAmbiguous, Ambiguous: true}, want: "drop n1; mark n1 released, maybe shown",
+		},
 		"what follows is waited for": {
 			outcome: push.Outcome{Disposition: push.Dead, Reason: push.ReasonTooLarge}, publish: time.Second,
 			want: "publish push.apns.dead; mark n1 dead; event n1 dead too_large; ack n1",
