@@ -73,12 +73,11 @@ func (m *maker) stream(r *http.Request) (*stream, error) {
 	return s, nil
 }
 
-// again is a stream for the same request once more; nil where its body is gone.
+// again is a stream for the same request once more, after one that was open; nil where its body is gone.
 func (m *maker) again(s *stream, r *http.Request) *stream {
 	other := *r
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
-	case s.upload != nil && !s.upload.begun():
 	case r.GetBody == nil:
 		return nil
 	default:

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 )
 
 // chunk is how much an upload reads at a time, in bytes.
@@ -14,7 +13,6 @@ const chunk = 32 << 10
 type upload struct {
 	length  int64 // -1 = unknown
 	source  io.ReadCloser
-	started atomic.Bool
 	closing sync.Once
 	taken   chan struct{} // the writer has taken all that was handed on
 	ended   chan struct{} // closed when the stream has ended
@@ -24,9 +22,6 @@ func newUpload(source io.ReadCloser, length int64) *upload {
 	return &upload{length: length, source: source, taken: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// begun says whether some of the body may have been read.
-func (u *upload) begun() bool { return u.started.Load() }
-
 // close ends a read that is under way too, where the source can do that.
 func (u *upload) close() { u.closing.Do(func() { _ = u.source.Close() }) }
 
@@ -34,7 +29,6 @@ func (u *upload) close() { u.closing.Do(func() { _ = u.source.Close() }) }
 func (c *Conn) feed(s *stream) {
 	u := s.upload
 	defer u.close()
-	u.started.Store(true)
 	for sent := int64(0); ; {
 		data := make([]byte, chunk) // the writer may still hold the one before
 		n, err := u.source.Read(data)
