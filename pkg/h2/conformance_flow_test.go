@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -222,5 +223,32 @@ func TestPaddingIsGivenBackToo(t *testing.T) {
 		}
 		p.must(p.WriteData(1, true, []byte("x")))
 		k.ok(t, "x")
+	})
+}
+
+func TestAPeerThatReadsNothingGetsNoMoreRoom(t *testing.T) {
+	play(t, func(t *testing.T, s subject) {
+		s.knownShort(t, std, underLock)
+		c, p := connectRoom(t, s, options{ping: time.Hour, pong: time.Hour, write: time.Hour}, 1000)
+		p.greet(window(1 << 20))
+		k := get(t, c, "/")
+		p.settle()
+		p.silent = true
+		stuck := post(t, c, "/stuck", strings.Repeat("x", 10_000)) // fills the connection
+		p.settle()
+		p.head(1, false, ":status", "200")
+		p.conn.out.change(func() { p.conn.out.room = 1 << 30 })
+		for range 1024 { // 16 MiB, all over the window
+			if p.WriteData(1, false, make([]byte, 16384)) != nil {
+				break
+			}
+			p.settle()
+		}
+		if c.Err() == nil {
+			t.Error("it may send without end")
+		}
+		c.Close()
+		k.wait(t)
+		stuck.wait(t)
 	})
 }

@@ -97,15 +97,18 @@ func (c *Conn) receivedLocked(n int64) error {
 	return nil
 }
 
-// giveBackLocked lets the server send as much again as it has sent, where that is worth a frame.
-func (c *Conn) giveBackLocked() {
-	if c.unclaimed < claim {
+// giveBackLocked lets the server send as much again as it has sent, where that is worth a frame. It is the writer's: a
+// server that does not read gets no more room than it knows of.
+func (c *Conn) giveBackLocked(t *turn) {
+	if !c.owesLocked() {
 		return
 	}
-	c.queueLocked(control{kind: giveRoom, room: uint32(c.unclaimed)})
+	t.control = append(t.control, control{kind: giveRoom, room: uint32(c.unclaimed)})
 	c.room += c.unclaimed
 	c.unclaimed = 0
 }
+
+func (c *Conn) owesLocked() bool { return c.unclaimed >= claim }
 
 // paddedLocked counts padding, which takes room on a stream and none in the response.
 func (c *Conn) paddedLocked(s *stream, n int64) error {

@@ -33,7 +33,9 @@ type input Conn
 func (in *input) Read(b []byte) (int, error) {
 	c := (*Conn)(in)
 	c.mu.Lock()
-	c.giveBackLocked()
+	if c.owesLocked() {
+		c.wakeLocked()
+	}
 	c.unlock()
 	n, err := c.nc.Read(b)
 	c.heard.Store(int64(time.Since(c.began)))

@@ -90,6 +90,7 @@ func (c *Conn) next(t *turn) {
 	}
 	t.last = c.err != nil
 	t.control, c.control = c.control, t.control[:0]
+	c.giveBackLocked(t)
 	c.provoked = 0
 	t.pieces = t.pieces[:0]
 	if !t.last {
@@ -100,7 +101,7 @@ func (c *Conn) next(t *turn) {
 }
 
 func (c *Conn) readyLocked() bool {
-	return c.err != nil || len(c.control) > 0 ||
+	return c.err != nil || len(c.control) > 0 || c.owesLocked() ||
 		len(c.uploads) > 0 && (c.window > 0 || c.bare > 0) ||
 		c.mayOpenLocked()
 }
