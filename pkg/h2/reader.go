@@ -16,7 +16,7 @@ func (c *Conn) read() {
 	framer.SetMaxReadFrameSize(maxFrame)
 	block := newBlock(&c.make.settings)
 	for {
-		frame, err := framer.ReadFrame()
+		frame, err := readFrame(framer)
 		if err == nil {
 			err = c.take(frame, block)
 		}
@@ -24,6 +24,19 @@ func (c *Conn) read() {
 			return
 		}
 	}
+}
+
+// readFrame takes care that no header list is passed over: without it HPACK's table is not the server's any more.
+func readFrame(framer *http2.Framer) (http2.Frame, error) {
+	head, err := framer.ReadFrameHeader()
+	if err != nil {
+		return nil, err
+	}
+	frame, err := framer.ReadFrameForHeader(head)
+	if err != nil && head.Type == http2.FrameHeaders && errors.As(err, new(http2.StreamError)) {
+		return nil, violation(http2.ErrCodeProtocol, "a header list's frame is malformed")
+	}
+	return frame, err
 }
 
 // input is a connection as what its reader reads from.
