@@ -6,7 +6,7 @@ import (
 )
 
 // badges checks the number of each push. A number is what the device last reported, plus the messages that were
-// decided since; which these were when the push left is known only within bounds: those whose push arrived before this
+// decided since and not filtered; which these were when the push left is known only within bounds: those whose push arrived before this
 // message was produced are among them, those that were produced after this push arrived are not. Where a device went
 // through nothing else, the highest number has to be exactly the sum.
 func (c *checker) badges() {
@@ -60,7 +60,12 @@ func (c *checker) badge(p *pair, push Push, pairs []*pair, reports timeline) {
 		text += fmt.Sprintf("; %d to %d after %d unread at %s", low, high, r.Unread, clock(r.At))
 	}
 	c.v.WrongBadges++
-	c.v.example("wrong badges", fmt.Sprintf("%s: badge %d of the push at %s is not within%s", p, push.Badge, clock(push.Time), text))
+	for _, other := range pairs {
+		if other != p && other.message.first.Time.Before(push.Time) {
+			text += "; beside " + other.String()
+		}
+	}
+	c.v.example("wrong badges", fmt.Sprintf("%s: badge %d of the push at %s is not within%s; %s", p, push.Badge, clock(push.Time), text, c.lines[p.device]))
 }
 
 // bounds are the numbers that a push may have, where a report was the newest.
@@ -78,11 +83,19 @@ func bounds(p *pair, push Push, pairs []*pair, report Change) (low, high int) {
 		if !at.After(push.Time) {
 			high++
 		}
-		if first := other.accepted(); len(first) > 0 && first[0].Time.Before(p.message.first.Time) {
+		// One whose answer was lost may have been filtered by the next attempt, and counts no more then.
+		if first := other.accepted(); len(first) > 0 && first[0].Time.Before(p.message.first.Time) && !other.filtered() {
 			low++
 		}
 	}
 	return low, high
+}
+
+// filtered says whether a message was taken back for where its device was.
+func (p *pair) filtered() bool {
+	return slices.ContainsFunc(p.events, func(e Event) bool {
+		return e.Disposition == "filter" && e.Reason != "duplicate" && e.Reason != "superseded"
+	})
 }
 
 // sum checks the highest number after a device's last report, where it got a push for each message and changed nothing
@@ -98,8 +111,8 @@ func (c *checker) sum(d *Device, pairs []*pair, report Change) {
 			continue
 		}
 		accepted := p.accepted()
-		if len(accepted) == 0 {
-			return // it was filtered, or is lost: counted elsewhere
+		if len(accepted) == 0 || p.filtered() {
+			return // or it is lost: counted elsewhere
 		}
 		want++
 		for _, push := range accepted {

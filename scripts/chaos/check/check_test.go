@@ -127,6 +127,14 @@ func TestWhatIsFound(t *testing.T) {
 			},
 			func(v *Verdict) int { return v.WrongBadges }, 1, calm, true,
 		},
+		"a number without a message that was shown, and then taken back": {
+			func(w *world) {
+				w.event(1, "bob", 0.5, "filter", "foreground")
+				w.move(w.bob, Foreground, 0.3)
+				w.Changes = append(w.Changes, Change{Device: w.bob, State: Killed, At: at(0.6), Durable: at(0.6)})
+				w.Pushes[1].Badge, w.Pushes[2].Badge = 4, 5
+			}, func(v *Verdict) int { return v.WrongBadges + v.Stale + v.Late }, 0, calm, false,
+		},
 		"wrong numbers after Redis forgot them": {
 			func(w *world) {
 				w.Emptied = at(-5)
@@ -155,7 +163,7 @@ func TestWhatIsFound(t *testing.T) {
 		},
 		"no push, because of where the phone was too long ago": {
 			func(w *world) {
-				w.Changes = append(w.Changes, Change{Device: w.carol, State: Background, At: at(0.5), Durable: at(0.5), Report: true})
+				w.Changes = append(w.Changes, Change{Device: w.carol, State: Background, At: at(-0.5), Durable: at(-0.5), Report: true})
 			},
 			func(v *Verdict) int { return v.Late }, 1, calm, true,
 		},

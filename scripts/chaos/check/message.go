@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -64,6 +65,18 @@ func readMessage(r Record, groups map[string][]string) (sent, error) {
 
 // timeline is what a device went through, oldest first.
 type timeline []Change
+
+func (l timeline) String() string {
+	var parts []string
+	for _, c := range l {
+		part := fmt.Sprintf("%s since %s, durable %s", c.State, clock(c.At), clock(c.Durable))
+		if c.Report {
+			part += fmt.Sprintf(", %d unread", c.Unread)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ")
+}
 
 // known are the states that the fleet may go by at some moment from one time to another: those that the device had then,
 // and those it had up to slack before, or until an event was durable.

@@ -181,12 +181,12 @@ func (c *checker) end(p *pair) {
 			state, known := states[e.Reason]
 			switch {
 			case e.Reason == "duplicate" || e.Reason == "superseded": // of another record or attempt: no end by itself
-			case known && line.known(at, e.Time, c.in.Slack)[state]:
+			case known && line.known(at, e.Time, c.in.Slack+c.in.Look)[state]:
 				explained = true
 			case known && !pushed:
 				explained = true // counted here, not as lost
 				c.v.Late++
-				c.v.example("late presence", p.String())
+				c.v.example("late presence", fmt.Sprintf("%s; %s", p, line))
 			case !known:
 				c.v.WrongEnds++
 				c.v.example("wrong ends", p.String())
@@ -246,7 +246,7 @@ func (p *pair) admitted(push Push) time.Time {
 }
 
 func (c *checker) stale(p *pair, since Change) string {
-	return fmt.Sprintf("%s; %s since %s, durable %s", p, since.State, clock(since.At), clock(since.Durable))
+	return fmt.Sprintf("%s; %s", p, timeline{since})
 }
 
 // forgot says whether Redis lost a change before a push.
