@@ -6,7 +6,7 @@ SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 PLUGINS := $(CURDIR)/.cache/bin
-FUZZTIME ?= 20s
+FUZZTIME ?= 1m
 SEED ?= 1
 
 # Nothing of the product needs cgo; the race detector does.
@@ -73,7 +73,7 @@ specs: ## check that the AsyncAPI document is valid (needs node and npm)
 	npm --prefix tools/asyncapi run --silent check
 
 .PHONY: fuzz
-fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
+fuzz: ## fuzz every fuzz test for FUZZTIME (1m)
 	@grep -rEo --include='*_test.go' '^func Fuzz\w+' cmd pkg schemas workers | sed 's/:func / /' | while read -r file name; do \
 		echo "$$name in $${file%/*}"; \
 		$(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1s "./$${file%/*}"; \
@@ -82,6 +82,10 @@ fuzz: ## fuzz every fuzz test for FUZZTIME (20s)
 .PHONY: bench
 bench: ## measure every figure of the project and print them in one table (at most 20 minutes; needs nghttp2-client for one row)
 	@$(GO) run ./scripts/bench
+
+.PHONY: soak
+soak: build ## watch memory for a quarter of an hour, and how fast lag goes after an outage (25 minutes, an idle machine)
+	$(GO) run ./scripts/soak -report docs/reports/soak.md
 
 .PHONY: kafka-cost
 kafka-cost: ## measure a real broker's CPU per request (6 minutes on an idle machine)

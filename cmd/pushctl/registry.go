@@ -126,7 +126,7 @@ func (p *program) showRegistry(line registryLine) error {
 
 // kindNames say what the kinds of keys hold.
 var kindNames = map[string]string{"u": "users", "s": "settings", "t": "owners of tokens", "c": "claims", "n": "marks", "b": "counted messages",
-	"r": "read messages", "y": "corrections", "m": "messages", "g": "groups", "tl": "timelines", "other": "other keys"}
+	"r": "read messages", "y": "corrections", "m": "messages", "g": "groups", "timeline": "timelines", "other": "other keys"}
 
 func rebuildText(r registry.RebuildReport) string {
 	took := r.Seen.Sub(r.Began).Round(time.Millisecond)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,11 +120,17 @@ func (s *Survey) add(ctx context.Context, node redis.Cmdable, keys []string) err
 	return nil
 }
 
-// kindOf is a key's prefix; "other" for what stands alone, and for what the registry did not write.
+// timelines is the kind of the keys in which the report role keeps timelines, where those have no Redis of their own.
+const timelines = "timeline"
+
+// kindOf is a key's prefix; timelines; "other" for what stands alone, and for what nobody here wrote.
 func kindOf(key string) string {
+	if key == "eb" || slices.Contains([]string{"er:", "ef:", "en:", "el:"}, key[:min(3, len(key))]) {
+		return timelines
+	}
 	kind, _, ok := strings.Cut(key, ":{")
 	switch kind {
-	case "u", "s", "c", "b", "r", "y", "n", "t", "m", "g", "tl":
+	case "u", "s", "c", "b", "r", "y", "n", "t", "m", "g":
 		if ok {
 			return kind
 		}

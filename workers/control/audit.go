@@ -21,7 +21,7 @@ type Audit struct {
 	Began   time.Time `json:"began"`
 	Ended   time.Time `json:"ended,omitzero"` // zero: it is under way, or was killed
 	By      string    `json:"by"`             // as user@host
-	Command string    `json:"command"`        // as it was typed
+	Command string    `json:"command"`        // with the flags that choose letters
 	Letters int       `json:"letters"`        // how many it dealt with, as of its end
 	Problem string    `json:"problem,omitempty"`
 }

@@ -131,15 +131,15 @@ func parkExplanations() []Explanation {
 	return []Explanation{
 		{
 			Reason: push.ReasonCredentialRefused,
-			Meaning: "The provider refuses the credential (an expired or revoked key, another team, a missing permission), or its file cannot be used. " +
-				"Its notifications wait in push.<platform>.parked, and no attempt is charged.",
-			Remedy: "pushctl credential list, then replace the file (docs/credentials.md). They come back by themselves when it works; pushctl resume --credential tries at once.",
+			Meaning: "The provider refuses the credential (an expired or revoked key, another team, a missing permission), its file cannot be used, " +
+				"or so many of its tokens are rejected that its brake is on. Its notifications wait in push.<platform>.parked, and no attempt is charged.",
+			Remedy: "pushctl credential list, then replace the file (docs/credentials.md). They come back by themselves when it works; pushctl resume --credential tries at once. " +
+				"Where the brake is on, find out first why tokens are rejected (a wrong environment or bundle id).",
 		},
 		{
-			Reason: push.ReasonCredentialShare,
-			Meaning: "The credential has more under way than its share of the process, or its quota is used up, or so many of its tokens are rejected that its brake is on. " +
-				"Its notifications wait in push.<platform>.parked.",
-			Remedy: "Mostly nothing: they come back when there is room. Where the brake is on, find out why tokens are rejected (a wrong environment or bundle id), then pushctl resume --credential.",
+			Reason:  push.ReasonCredentialShare,
+			Meaning: "The credential has more under way than its share of the process, or its quota is used up. Its notifications wait in push.<platform>.parked.",
+			Remedy:  "Nothing: they come back when there is room. Where that happens all day, the credential needs a larger quota, or the role more replicas.",
 		},
 		{
 			Reason:  push.ReasonPaused,
