@@ -20,8 +20,8 @@ type freshness struct {
 
 // sight is what a look saw.
 type sight struct {
-	began time.Time
-	err   error // nil: fresh
+	at  time.Time
+	err error // nil: fresh
 }
 
 // newFreshness is not fresh before run has looked.
@@ -38,7 +38,7 @@ const freshnessEvery = 250 * time.Millisecond
 // since.
 func (h *freshness) check(context.Context) error {
 	s := h.state.Load()
-	if age := time.Since(s.began); s.err == nil && age > max(h.limit, 4*freshnessEvery) {
+	if age := time.Since(s.at); s.err == nil && age > max(h.limit, 4*freshnessEvery) {
 		return fmt.Errorf("lag of %s was last known %s ago", h.topic, age.Round(time.Millisecond))
 	}
 	return s.err
@@ -48,8 +48,8 @@ func (h *freshness) run(ctx context.Context) {
 	tick := time.NewTicker(freshnessEvery)
 	defer tick.Stop()
 	for {
-		began := time.Now()
-		h.state.Store(&sight{began, h.look(ctx)})
+		err := h.look(ctx)
+		h.state.Store(&sight{time.Now(), err})
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -62,6 +62,9 @@ func (h *freshness) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	heads, err := h.head(ctx)
+	if err == nil {
+		err = ctx.Err() // the answer is old by now
+	}
 	if err != nil {
 		return fmt.Errorf("lag of %s is unknown: %w", h.topic, err)
 	}
