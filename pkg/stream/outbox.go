@@ -199,9 +199,7 @@ func (p *Publisher) placeAll() bool {
 		}
 		if t.count > 0 {
 			for _, o := range t.waiting {
-				b := t.choose(ByKey, o.partitionKey)
-				b.queue = append(b.queue, o)
-				b.bytes += o.size
+				p.enqueue(t.choose(ByKey, o.partitionKey), o)
 			}
 			t.waiting = nil
 		}

@@ -288,3 +288,39 @@ func TestAScanThatMayNotReadSaysSo(t *testing.T) {
 		t.Errorf("%v, want what the broker said", err)
 	}
 }
+
+// TestWhatWaitsForAPartitionThatIsNoMoreFindsAnother makes a topic anew with fewer partitions, of which the others are idle.
+func TestWhatWaitsForAPartitionThatIsNoMoreFindsAnother(t *testing.T) {
+	t.Parallel()
+	l := newFakeLab(t, 1)
+	topic := l.topic(3)
+	p := l.publisher()
+	for id := range int32(2) {
+		l.publish(p, topic, id, "old")
+	}
+	var key []byte
+	for i := 0; key == nil; i++ {
+		if k := fmt.Append(nil, "key-", i); Murmur2Partition(k, 3) == 2 {
+			key = k
+		}
+	}
+	l.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Partitions: []int32{2}, Err: kerr.NotLeaderForPartition, Count: -1})
+	written := make(chan error, 1)
+	p.Publish(t.Context(), Message{Topic: topic, Partition: ByKey, Key: key, Value: []byte("new")}, func(err error) { written <- err })
+	eventually(t, "its partition refuses it", func() bool { return p.Stats().Retries > 0 })
+	if _, err := l.cluster.client.DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{topic}}); err != nil {
+		t.Fatal(err)
+	}
+	l.create(topic, 2)
+	select {
+	case err := <-written:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("never written")
+	}
+	if got := l.scanAll(topic)[Murmur2Partition(key, 2)]; len(got) != 1 {
+		t.Errorf("written: %q", got)
+	}
+}

@@ -130,8 +130,7 @@ func testWriteDenied(t *testing.T, r *rig) {
 	other := r.flow(t, 1)
 	allow := f.deny(kafka.ResourceTypeTopic, f.topic, kafka.ACLOperationTypeWrite)
 	began, before := time.Now(), f.p.Stats()
-	f.write(20)
-	f.until("readiness names the topic and why", func() bool {
+	f.writeUntil("readiness names the topic and why", func() bool { // the brokers learn of an ACL one after the other
 		err := f.p.Ready()
 		return err != nil && containsText(err, f.topic) && containsText(err, kafka.TopicAuthorizationFailed.Title())
 	})
