@@ -12,6 +12,8 @@ const (
 type Scenario struct {
 	Kills     bool // processes were killed: more duplicates are allowed
 	LosesData bool // Redis forgot everything: as many duplicates and wrong numbers as there are
+	// LosesAnswers says that connections to providers broke: what was sent again for want of an answer is counted apart.
+	LosesAnswers bool
 }
 
 // DuplicatesLimit is how many of the pushes may be repetitions; ok is false where there is no limit.
@@ -25,13 +27,13 @@ func (s Scenario) DuplicatesLimit() (share float64, ok bool) {
 	return duplicatesWithoutKills, true
 }
 
-// Repeated is how many pushes count against the limit. A push whose answer was lost on the way has to be sent again: such
-// are counted apart while no process is killed; kills lose answers too, and there is a limit for all together.
+// Repeated is how many pushes count against the limit. A push whose answer was lost on the way has to be sent again, or it
+// might be lost itself: such are counted apart where the scenario breaks the way. Where it does not, all count.
 func (v *Verdict) Repeated(s Scenario) int {
-	if s.Kills {
-		return v.Duplicates + v.Ambiguous
+	if s.LosesAnswers {
+		return v.Duplicates
 	}
-	return v.Duplicates
+	return v.Duplicates + v.Ambiguous
 }
 
 // Share is how many of the pushes came more than once.

@@ -68,7 +68,7 @@ func (w *world) move(d *Device, state State, seconds float64) {
 
 func TestWhatIsFound(t *testing.T) {
 	t.Parallel()
-	calm, kills := Scenario{}, Scenario{Kills: true}
+	calm, kills, cuts := Scenario{}, Scenario{Kills: true}, Scenario{LosesAnswers: true}
 	for name, test := range map[string]struct {
 		plant func(w *world)
 		count func(v *Verdict) int
@@ -96,11 +96,15 @@ func TestWhatIsFound(t *testing.T) {
 		},
 		"a push twice after an answer that was lost": {
 			func(w *world) { w.Pushes[2].Unanswered = true; w.push(3, 5, 6) },
-			func(v *Verdict) int { return v.Ambiguous }, 1, calm, false,
+			func(v *Verdict) int { return v.Ambiguous }, 1, cuts, false,
+		},
+		"a push twice after an answer that nothing can have lost": {
+			func(w *world) { w.Pushes[2].Unanswered = true; w.push(3, 5, 6) },
+			func(v *Verdict) int { return v.Ambiguous }, 1, calm, true,
 		},
 		"a push twice after a time-out": {
 			func(w *world) { w.event(3, "bob", 4, "retry", "timeout"); w.push(3, 5, 6) },
-			func(v *Verdict) int { return v.Ambiguous }, 1, calm, false,
+			func(v *Verdict) int { return v.Ambiguous }, 1, cuts, false,
 		},
 		"a push twice after an answer that was lost, with kills": {
 			func(w *world) { w.Pushes[2].Unanswered = true; w.push(3, 5, 6) },

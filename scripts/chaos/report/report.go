@@ -23,7 +23,7 @@ type Result struct {
 }
 
 func (r Result) scenario() check.Scenario {
-	return check.Scenario{Kills: r.Phase.Kills, LosesData: r.Phase.LosesData}
+	return check.Scenario{Kills: r.Phase.Kills, LosesData: r.Phase.LosesData, LosesAnswers: r.Phase.LosesAnswers}
 }
 
 // Missed lists the bars that a phase did not reach.

@@ -61,6 +61,7 @@ func New(seed uint64, size Size, t Targets) Plan {
 		p := Phase{Name: name, Messages: size.Messages[i], Load: size.Load[i]}
 		switch name {
 		case Network:
+			p.LosesAnswers = true
 			d.network()
 		case Kills:
 			p.Kills = true
@@ -75,7 +76,7 @@ func New(seed uint64, size Size, t Targets) Plan {
 			p.Kills, p.LosesData = true, true
 			d.add(d.end/3, 2*time.Second, WipeRedis, "", "")
 		case Everything:
-			p.Kills = true
+			p.Kills, p.LosesAnswers = true, true
 			d.everything()
 		}
 		p.Actions = byTime(d.actions)

@@ -65,6 +65,8 @@ type Phase struct {
 	Kills bool
 	// LosesData says that Redis forgets everything: numbers on icons and presence are unknown then.
 	LosesData bool
+	// LosesAnswers says that connections break while providers answer.
+	LosesAnswers bool
 }
 
 // Plan is a whole run.
