@@ -128,5 +128,11 @@ func ended(err error) bool {
 
 // text is the answer as "410 Unregistered".
 func (a answer) text() string {
-	return strings.TrimSpace(strconv.Itoa(a.status) + " " + a.reason)
+	switch {
+	case a.reason != "":
+		return strconv.Itoa(a.status) + " " + a.reason
+	case a.status == http.StatusOK: // what nearly every push gets is made once
+		return "200"
+	}
+	return strconv.Itoa(a.status)
 }

@@ -38,21 +38,26 @@ func (d *dialer) connect(transport string) connect {
 	return d.connectStd
 }
 
-// connectH2 makes a connection of pkg/h2. Apple asks to leave path and authorization out of HPACK's table, and ids after
-// the first: what enters it is what every push of a credential has.
+// connectH2 makes a connection of pkg/h2.
 func (d *dialer) connectH2(ctx context.Context, _ func()) (client, error) {
 	secure, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return h2.NewConn(secure, h2.Settings{
+	return h2.NewConn(secure, d.settings()), nil
+}
+
+// settings are those of such a connection. Apple asks to leave path and authorization out of HPACK's table, and ids after
+// the first: what enters it is what every push of a credential has.
+func (d *dialer) settings() h2.Settings {
+	return h2.Settings{
 		MaxResponse:  maxAnswer,
 		PingAfter:    d.timing.ping,
 		PingTimeout:  d.timing.pong,
 		WriteTimeout: d.timing.pong,
 		Bare:         []int{http.StatusOK},
 		Indexed:      []string{"apns-topic", "apns-push-type", "apns-priority"},
-	}), nil
+	}
 }
 
 // connectStd makes a connection of net/http's. It takes it for HTTP/2 without encryption, because that happens below, in

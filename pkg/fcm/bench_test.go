@@ -79,7 +79,7 @@ func BenchmarkLatency(b *testing.B) {
 // so each transport needs one of its own.
 func BenchmarkInFlight(b *testing.B) {
 	const inFlight = 20_000
-	const latency = 40 * time.Second // of which 20 go by until the 200 connections are open that this takes
+	const latency = 30 * time.Second // of which 20 go by until the 200 connections are open that this takes
 	for _, transport := range transports {
 		b.Run(transport, func(b *testing.B) {
 			sender := startProcess(b, latency).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})

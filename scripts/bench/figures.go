@@ -16,31 +16,61 @@ const (
 	h2load = "Debian's package nghttp2-client"
 )
 
-// apnsFigures are those of the APNs sender, beside the library as it comes.
+// apnsFigures are those of the APNs sender on its two transports, beside the library as it comes and h2load.
 var apnsFigures = []figure{
+	{name: "APNs: CPU per push, h2 / stock apns2", unit: "µs", bound: atMost(1.0/3, "1/3"),
+		measured: series{apns, atOnce + "h2", cpu}, baseline: series{apns, atOnce + "apns2", cpu}},
+	{name: "APNs: CPU per push, h2 / h2load per request", unit: "µs", bound: atMost(5, "5"), needs: h2load,
+		measured: series{apns, atOnce + "h2", cpu}, baseline: series{apns, atOnce + "h2load", cpu}},
 	{name: "APNs: CPU per push, std / stock apns2", unit: "µs", bound: atMost(0.6, "0.6"),
 		measured: series{apns, atOnce + "std", cpu}, baseline: series{apns, atOnce + "apns2", cpu}},
-	{name: "APNs: the same, answers after 50 ms", unit: "µs",
+	{name: "APNs: CPU per push, h2 / stock apns2, answers after 50 ms", unit: "µs",
+		measured: series{apns, after50 + "h2", cpu}, baseline: series{apns, after50 + "apns2", cpu}},
+	{name: "APNs: CPU per push, std / stock apns2, answers after 50 ms", unit: "µs",
 		measured: series{apns, after50 + "std", cpu}, baseline: series{apns, after50 + "apns2", cpu}},
+	{name: "APNs: allocations per push, h2", bound: atMost(25, "25"),
+		measured: series{apns, atOnce + "h2", "allocs/op"}},
+	{name: "APNs: pushes/s, answers after 50 ms, h2", bound: atLeast(15_000, "15000"),
+		measured: series{apns, after50 + "h2", "pushes/s"}},
 	{name: "APNs: pushes/s, answers after 50 ms, std", bound: atLeast(15_000, "15000"),
 		measured: series{apns, after50 + "std", "pushes/s"}},
-	{name: "APNs: resident memory, 20,000 in flight, std", unit: "MB", bound: atMost(250, "250 MB"),
-		measured: series{apns, "InFlight/std", "peak-MB"}},
+	{name: "APNs: pushes/s over one connection, 1,000 streams, 50 ms, h2", bound: atLeast(15_000, "15000"),
+		measured: series{apns, "OneConnection/h2", "pushes/s"}},
+	{name: "APNs: pushes/s over one connection, 1,000 streams, 50 ms, std",
+		measured: series{apns, "OneConnection/std", "pushes/s"}},
+	{name: "APNs: resident memory, 20,000 in flight, h2", unit: "MB", bound: atMost(250, "250 MB"),
+		measured: series{apns, "InFlight/h2", "MB"}},
+	{name: "APNs: resident memory, 20,000 in flight, std", unit: "MB",
+		measured: series{apns, "InFlight/std", "MB"}},
+	{name: "APNs: connections, cold start of 1,000 callers, h2", bound: atMost(4, "4"),
+		measured: series{apns, "ColdStart/h2", "connections"}},
 	{name: "APNs: connections, cold start of 1,000 callers, std", bound: atMost(4, "4"),
 		measured: series{apns, "ColdStart/std", "connections"}},
+	{name: "APNs: client's own time at half the top rate, h2, p99 / p50", unit: "µs",
+		measured: series{apns, "Tail", "own-p99-µs"}, baseline: series{apns, "Tail", "own-p50-µs"}},
 }
 
-// fcmFigures are those of the FCM sender, beside the SDK as it comes.
+// fcmFigures are those of the FCM sender on its two transports, beside the SDK as it comes.
 var fcmFigures = []figure{
+	{name: "FCM: CPU per send, h2 / stock SendEach, 50 in flight", unit: "µs", bound: atMost(0.5, "1/2"),
+		measured: series{fcm, "Send/h2/in-flight=50", cpu}, baseline: series{fcm, "Send/SendEach", cpu}},
+	{name: "FCM: CPU per send, h2 at 500 in flight / stock SendEach", unit: "µs", bound: atMost(0.5, "1/2"),
+		measured: series{fcm, "Send/h2/in-flight=500", cpu}, baseline: series{fcm, "Send/SendEach", cpu}},
 	{name: "FCM: CPU per send, std / stock SendEach, 50 in flight", unit: "µs", bound: atMost(0.7, "0.7"),
 		measured: series{fcm, "Send/std/in-flight=50", cpu}, baseline: series{fcm, "Send/SendEach", cpu}},
-	{name: "FCM: the same, 500 in flight against its 50", unit: "µs",
+	{name: "FCM: CPU per send, std at 500 in flight / stock SendEach", unit: "µs",
 		measured: series{fcm, "Send/std/in-flight=500", cpu}, baseline: series{fcm, "Send/SendEach", cpu}},
+	{name: "FCM: sends/s, answers after 50 ms, h2", bound: atLeast(15_000, "15000"),
+		measured: series{fcm, "Latency/h2", "sends/s"}},
 	{name: "FCM: sends/s, answers after 50 ms, std", bound: atLeast(15_000, "15000"),
 		measured: series{fcm, "Latency/std", "sends/s"}},
-	{name: "FCM: resident memory, 20,000 in flight, std", unit: "MB", bound: atMost(250, "250 MB"),
-		measured: series{fcm, "InFlight/std", "peak-MB"}},
-	{name: "FCM: connections, cold start of 1,000 callers, std", bound: atMost(4, "4"),
+	{name: "FCM: resident memory, 20,000 in flight, h2", unit: "MB", bound: atMost(250, "250 MB"),
+		measured: series{fcm, "InFlight/h2", "MB"}},
+	{name: "FCM: resident memory, 20,000 in flight, std", unit: "MB",
+		measured: series{fcm, "InFlight/std", "MB"}},
+	{name: "FCM: connections, cold start of 1,000 callers, h2", bound: atMost(4, "4"),
+		measured: series{fcm, "ColdStart/h2", "connections"}},
+	{name: "FCM: connections, cold start of 1,000 callers, std",
 		measured: series{fcm, "ColdStart/std", "connections"}},
 }
 

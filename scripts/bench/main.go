@@ -38,7 +38,7 @@ func run(ctx context.Context, out, problems io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(bin)
+	defer func() { _ = os.RemoveAll(bin) }()
 	steps, err := plan(bin)
 	if err != nil {
 		return err

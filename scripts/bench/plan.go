@@ -41,18 +41,21 @@ var binaries = []testBinary{
 	{"./pkg/message", bench{"^BenchmarkParseRender$/^text$", "1s"}, nil},
 	{"./pkg/apns", bench{"^BenchmarkSend$", "50000x"}, []bench{
 		{"^BenchmarkOneConnection$", "50000x"},
+		{"^BenchmarkTail$", "50000x"},
+		{"^BenchmarkInFlight$/^h2$", "1x"},
 		{"^BenchmarkInFlight$/^std$", "1x"},
 		{"^BenchmarkColdStart$", "5x"},
 	}},
 	{"./pkg/fcm", bench{"^BenchmarkSend$", "50000x"}, []bench{
 		{"^BenchmarkLatency$", "50000x"},
+		{"^BenchmarkInFlight$/^h2$", "1x"},
 		{"^BenchmarkInFlight$/^std$", "1x"},
 		{"^BenchmarkColdStart$", "5x"},
 	}},
 }
 
 // others leaves out what the binaries measure.
-const others = "^Benchmark(Send|OneConnection|Latency|InFlight|ColdStart)$"
+const others = "^Benchmark(Send|OneConnection|Tail|Latency|InFlight|ColdStart)$"
 
 // plan lists all steps. Test binaries are built into bin.
 func plan(bin string) ([]step, error) {
@@ -60,7 +63,7 @@ func plan(bin string) ([]step, error) {
 	binary := func(pkg string) string { return filepath.Join(bin, filepath.Base(pkg)+".test") }
 	measure := func(title, pkg string, of bench) step {
 		return step{title: title, dir: pkg, args: []string{
-			binary(pkg), "-test.run=^$", "-test.bench=" + of.pattern, "-test.benchtime=" + of.time, "-test.benchmem", "-test.timeout=5m",
+			binary(pkg), "-test.run=^$", "-test.bench=" + of.pattern, "-test.benchtime=" + of.time, "-test.benchmem", "-test.timeout=4m",
 		}}
 	}
 	for _, b := range binaries {
@@ -80,7 +83,7 @@ func plan(bin string) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	rest := []string{"go", "test", "-run=^$", "-bench=.", "-skip=" + others, "-benchtime=200ms", "-benchmem", "-timeout=5m"}
+	rest := []string{"go", "test", "-run=^$", "-bench=.", "-skip=" + others, "-benchtime=200ms", "-benchmem", "-timeout=4m"}
 	return append(steps,
 		step{title: "all other benchmarks", dir: ".", args: append(rest, packages...)},
 		step{
