@@ -166,7 +166,7 @@ func TestABrokerThatNeverAnswersKeepsNobodyFromJoining(t *testing.T) {
 	topic := l.topic(1)
 	l.publish(l.publisher(), topic, 0, "a")
 	l.cluster = openCluster(t, mute.Addr().String(), "gone.invalid:9092", l.addrs[0])
-	m := l.run(SourceConfig{Lanes: []Lane{{Topics: []string{topic}}}, SessionTimeout: 600 * time.Millisecond}, nil)
+	m := l.run(SourceConfig{Lanes: []Lane{{Topics: []string{topic}}}}, nil)
 	eventually(t, "it joins and reads", func() bool { return len(m.all()) == 1 })
 }
 
