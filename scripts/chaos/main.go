@@ -98,7 +98,7 @@ func targets() schedule.Targets {
 const (
 	patience      = 4 * time.Minute // for everything to be worked off after a scenario
 	shortPatience = 90 * time.Second
-	longest       = 45 * time.Minute // of a run, whatever happens
+	longest       = 28 * time.Minute // of a run, whatever happens; with what is built before it, half an hour
 	longestShort  = 10 * time.Minute
 )
 

@@ -163,7 +163,7 @@ func (r *run) phase(ctx context.Context, phase schedule.Phase) (report.Result, e
 	settled := w.settle(ctx, r.patience)
 	result := report.Result{Phase: phase, Log: performance.log, Settled: time.Since(ended)}
 	if settled != nil {
-		r.say("%s: %v", phase.Name, settled)
+		r.fail(fmt.Errorf("%s: %w", phase.Name, settled))
 	}
 	in, err := r.input(ctx, since, performance)
 	if err != nil {

@@ -36,12 +36,17 @@ func (v *Verdict) Repeated(s Scenario) int {
 	return v.Duplicates + v.Ambiguous
 }
 
-// Share is how many of the pushes came more than once.
-func (v *Verdict) Share(s Scenario) float64 {
+// Share is how many of the pushes count against the limit.
+func (v *Verdict) Share(s Scenario) float64 { return v.share(v.Repeated(s)) }
+
+// AmbiguousShare is how many of the pushes came again after an answer that was lost, whether they count or not.
+func (v *Verdict) AmbiguousShare() float64 { return v.share(v.Ambiguous) }
+
+func (v *Verdict) share(n int) float64 {
 	if v.Pushed == 0 {
 		return 0
 	}
-	return float64(v.Repeated(s)) / float64(v.Pushed)
+	return float64(n) / float64(v.Pushed)
 }
 
 // Missed lists the bars that were not reached; none is good.

@@ -106,6 +106,30 @@ func TestWhatIsFound(t *testing.T) {
 			func(w *world) { w.event(3, "bob", 4, "retry", "timeout"); w.push(3, 5, 6) },
 			func(v *Verdict) int { return v.Ambiguous }, 1, cuts, false,
 		},
+		"a push twice, and a time-out after that": {
+			func(w *world) { w.push(3, 5, 6); w.event(3, "bob", 6, "retry", "timeout") },
+			func(v *Verdict) int { return v.Duplicates }, 1, cuts, true,
+		},
+		"a push twice after an attempt that the provider has not processed": {
+			func(w *world) { w.event(3, "bob", 4, "retry", "network"); w.push(3, 5, 6) },
+			func(v *Verdict) int { return v.Duplicates }, 1, cuts, true,
+		},
+		"a push three times, of which one answer was lost, as both sides tell": {
+			func(w *world) {
+				w.Pushes[2].Unanswered = true
+				w.event(3, "bob", 4, "retry", "ambiguous")
+				w.push(3, 5, 6)
+				w.push(3, 6, 6)
+			}, func(v *Verdict) int { return 10*v.Ambiguous + v.Duplicates }, 11, cuts, true,
+		},
+		"a push three times, of which two answers were lost": {
+			func(w *world) {
+				w.event(3, "bob", 4, "retry", "ambiguous")
+				w.push(3, 5, 6)
+				w.event(3, "bob", 5.5, "retry", "timeout")
+				w.push(3, 6, 6)
+			}, func(v *Verdict) int { return 10*v.Ambiguous + v.Duplicates }, 20, cuts, false,
+		},
 		"a push twice after an answer that was lost, with kills": {
 			func(w *world) { w.Pushes[2].Unanswered = true; w.push(3, 5, 6) },
 			func(v *Verdict) int { return v.Repeated(kills) }, 1, kills, true, // one of three is more than 1 %

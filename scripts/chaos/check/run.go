@@ -259,16 +259,16 @@ func (c *checker) emptied(since Change) bool {
 	return !c.in.Emptied.IsZero() && since.At.Before(c.in.Emptied)
 }
 
-// unsure are the reasons of a repetition after which the push may have arrived.
-var unsure = map[string]bool{"ambiguous": true, "network": true, "timeout": true}
+// unsure are the reasons of a repetition after which the push may have arrived. Of network both senders say that the
+// provider never had it, or has told that it did not look at it.
+var unsure = map[string]bool{"ambiguous": true, "timeout": true}
 
 // repeats counts what came more than once.
 func (c *checker) repeats(p *pair) {
-	accepted := p.accepted()
+	accepted, excused := p.accepted(), 0
 	for i := 1; i < len(accepted); i++ {
-		lost := slices.ContainsFunc(accepted[:i], func(push Push) bool { return push.Unanswered }) ||
-			slices.ContainsFunc(p.events, func(e Event) bool { return e.Disposition == "retry" && unsure[e.Reason] })
-		if lost {
+		if excused < p.unanswered(accepted[i].Time) {
+			excused++
 			c.v.Ambiguous++
 			c.v.example("ambiguous", p.String())
 			continue
@@ -276,6 +276,23 @@ func (c *checker) repeats(p *pair) {
 		c.v.Duplicates++
 		c.v.example("duplicates", p.String())
 	}
+}
+
+// unanswered is how many attempts had ended by a time without an answer that tells anything, by the fleet's word or by the
+// provider's: often both tell of the same one. Each is a reason for one more attempt.
+func (p *pair) unanswered(by time.Time) int {
+	told, known := 0, 0
+	for _, e := range p.events {
+		if e.Disposition == "retry" && unsure[e.Reason] && !e.Time.After(by) {
+			told++
+		}
+	}
+	for _, push := range p.accepted() {
+		if push.Unanswered && push.Time.Before(by) {
+			known++
+		}
+	}
+	return max(told, known)
 }
 
 // order compares first attempts: those that nothing sent around, or took away from their place.

@@ -16,8 +16,8 @@ simulators' ledgers hold, the ends in push.events and the dead letters. It works
 |---|---|
 | messages, bad records | what Kafka holds of im.messages: those of one key count once; and those that no reader can use, which have to become dead letters |
 | lost | neither pushed nor ended with a reason that the phone's state explains; or a record that nobody can read without a dead letter; or a record that Kafka said it has and has not |
-| duplicates | pushes of the same message to the same phone beyond the first. Where the scenario breaks connections to the providers, those after a lost answer are counted apart, in the next column |
-| answer lost | repetitions after an answer that never arrived: the provider took the push and the connection broke before it said so. To send again is the only way not to lose one |
+| duplicates | pushes of the same message to the same phone beyond the first. Where the scenario breaks connections to the providers, those after a lost answer are counted apart, in the column after the limit; elsewhere they are in both |
+| answer lost | repetitions after an answer that never arrived: the provider took the push and the connection broke before it said so. To send again is the only way not to lose one. docs/decisions/chaos-bars.md says why they have a column |
 | out of order | first attempts that a phone got before an earlier message of the same conversation and lane, of those compared |
 | wrong badges | numbers that are neither what the phone last reported, plus the messages since, nor within what was under way; of those compared. After Redis lost its data nobody knows the numbers before |
 | stale | pushes to a phone that had been in the foreground or logged out for more than 2 s, and that were let go when the fleet had to know it |

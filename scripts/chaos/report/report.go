@@ -142,8 +142,8 @@ func (r Run) table(b *strings.Builder) {
 		if missed := result.Missed(); len(missed) > 0 {
 			bars = "**missed: " + strings.Join(missed, ", ") + "**"
 		}
-		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %d (%.3f %%) | %s | %d | %d of %d | %d of %d | %d | %d | %d | %d | %d | %.0f s | %s |\n", result.Phase.Name,
+		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %d (%.3f %%) | %s | %d (%.3f %%) | %d of %d | %d of %d | %d | %d | %d | %d | %d | %.0f s | %s |\n", result.Phase.Name,
 			v.Records, v.Bad, len(result.Phase.Actions), v.Pushed, v.Lost, v.Repeated(result.scenario()), 100*v.Share(result.scenario()), limit, v.Ambiguous,
-			v.Misordered, v.Ordered, v.WrongBadges, v.Badges, v.Stale, v.UnderWay, v.Late, v.Unexpected, v.WrongEnds, result.Settled.Seconds(), bars)
+			100*v.AmbiguousShare(), v.Misordered, v.Ordered, v.WrongBadges, v.Badges, v.Stale, v.UnderWay, v.Late, v.Unexpected, v.WrongEnds, result.Settled.Seconds(), bars)
 	}
 }

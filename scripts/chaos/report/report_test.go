@@ -50,13 +50,13 @@ func TestTheLastLine(t *testing.T) {
 func TestThePageSaysWhatWasMissed(t *testing.T) {
 	t.Parallel()
 	run := Run{Command: "make chaos SEED=7", Seed: 7, Machine: "2 cores", Versions: []string{"Redis 7", "Kafka 4"}, Took: 20 * time.Minute,
-		Results:  []Result{result(func(v *check.Verdict) { v.Lost, v.Duplicates = 3, 40 })},
+		Results:  []Result{result(func(v *check.Verdict) { v.Lost, v.Duplicates, v.Ambiguous = 3, 30, 10 })},
 		Failures: []error{errors.New("no Redis")}}
 	var b strings.Builder
 	if err := run.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"make chaos SEED=7", run.Last(), "20m0s on 2 cores, with Redis 7, Kafka 4", "| calm | 1000 | 4 | 0 | 2000 | 3 | 40 (2.000 %) | 0.1 % |",
+	for _, want := range []string{"make chaos SEED=7", run.Last(), "20m0s on 2 cores, with Redis 7, Kafka 4", "| calm | 1000 | 4 | 0 | 2000 | 3 | 40 (2.000 %) | 0.1 % | 10 (0.500 %) |",
 		"**missed: 3 lost, 2.000 % duplicates, more than 0.1 %**", "The run itself failed: no Redis", "1.0 s kill Redis\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the page has no %q:\n%s", want, b.String())
