@@ -146,13 +146,14 @@ func (f *fleet) controls() []*pushtest.Control {
 	return []*pushtest.Control{f.sim.APNs.Control(), f.sim.FCM.Control()}
 }
 
-// accepted is how many pushes the simulators took, repeats included.
-func (f *fleet) accepted() int64 {
-	n := int64(0)
+// accepted is how many pushes the simulators took, each counted once, and how many came again.
+func (f *fleet) accepted() (once, again int64) {
 	for _, c := range f.controls() {
-		n += int64(c.Ledger.Counts().Accepted)
+		counts := c.Ledger.Counts()
+		once += int64(counts.Accepted - counts.Again)
+		again += int64(counts.Again)
 	}
-	return n
+	return once, again
 }
 
 // operate runs pushctl.

@@ -16,34 +16,63 @@ const users = 20_000
 
 // load produces one-to-one messages, evenly and to one user after another.
 type load struct {
-	produced atomic.Int64
-	failed   atomic.Int64
+	produced atomic.Int64 // messages that Kafka has
+	failed   atomic.Int64 // that it has not
 	cancel   context.CancelFunc
-	done     sync.WaitGroup
+	done     sync.WaitGroup // the producer, and what Kafka has not answered for
 }
 
 const loadTick = 5 * time.Millisecond
 
-// startLoad makes the users known and produces so many messages a second until stop.
+// login makes the users known, and returns when the fleet knows them all.
+func (f *fleet) login(ctx context.Context) error {
+	var written sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for user := range users {
+		for _, record := range logins(f.topics, user, time.Now()) {
+			written.Add(1)
+			f.pub.Publish(ctx, record, func(err error) {
+				defer written.Done()
+				if err != nil {
+					failed.Store(&err)
+				}
+			})
+		}
+	}
+	written.Wait() // ctx ends it
+	if err := failed.Load(); err != nil {
+		return fmt.Errorf("log users in: %w", *err)
+	}
+	for began := time.Now(); ; {
+		unread, err := f.unread(ctx, "devices", f.topics.Devices())
+		if err != nil || unread == 0 {
+			return err
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("%d events of phones are unread after %s", unread, patience)
+		}
+		if err := f.pass(ctx, lagEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// startLoad produces so many messages a second until stop.
 func startLoad(ctx context.Context, f *fleet, rate int) *load {
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel}
 	l.done.Go(func() {
-		for user := range users {
-			for _, record := range logins(f.topics, user, time.Now()) {
-				f.pub.Publish(ctx, record, l.note)
-			}
-		}
 		tick := time.NewTicker(loadTick)
 		defer tick.Stop()
 		began := time.Now()
 		for made := 0; ; {
 			select {
 			case <-tick.C:
-			case <-ctx.Done():
+			case <-running.Done():
 				return
 			}
 			for due := int(time.Since(began).Seconds() * float64(rate)); made < due; made++ {
+				l.done.Add(1)
 				f.pub.Publish(ctx, message(f.topics, made%users, made, time.Now()), l.note)
 			}
 		}
@@ -52,6 +81,7 @@ func startLoad(ctx context.Context, f *fleet, rate int) *load {
 }
 
 func (l *load) note(err error) {
+	defer l.done.Done()
 	if err != nil {
 		l.failed.Add(1)
 		return
@@ -59,7 +89,7 @@ func (l *load) note(err error) {
 	l.produced.Add(1)
 }
 
-// stop ends it. It may be called again.
+// stop ends it, and returns when Kafka has answered for every message. It may be called again.
 func (l *load) stop() {
 	l.cancel()
 	l.done.Wait()

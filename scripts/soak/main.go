@@ -1,5 +1,5 @@
 // Command soak shows that the fleet can run for long: that no role's memory grows, neither under a steady load nor while a
-// million records wait, and that lag is gone soon after a provider was down. A rate and durations flow in; a page with
+// million records wait, that lag is gone soon after a provider was down, and that each message comes through. A rate and durations flow in; a page with
 // figures and a last line for scripts flow out. It starts a real Kafka, a real Redis, the providers' simulators and one
 // process for each role, all on the loopback interface, and stops them however it ends. It exits with 0 where every bar
 // was reached, else with 1.
@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -43,14 +44,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r, err := o.run(ctx)
-	if err == nil && o.page != "" {
-		err = r.write(o.page)
+	r.failure = err
+	if o.page != "" {
+		r.failure = errors.Join(err, r.write(o.page))
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "soak:", err)
+	if r.failure != nil {
+		fmt.Fprintln(os.Stderr, "soak:", r.failure)
 	}
-	fmt.Println(r.last(err))
-	if err != nil || !r.passed() {
+	for _, b := range r.bars() {
+		say("%s", b)
+	}
+	fmt.Println(r.last())
+	if !r.passed() {
 		os.Exit(1)
 	}
 }
@@ -63,7 +68,12 @@ func (o options) run(ctx context.Context) (*report, error) {
 		return r, err
 	}
 	defer f.close()
-	say("%d users have a phone each; %d messages a second for %s", users, o.rate, o.warm)
+	defer func() { r.took = time.Since(r.began) }()
+	say("%d users log in with a phone each", users)
+	if err := f.login(ctx); err != nil {
+		return r, err
+	}
+	say("%d messages a second for %s", o.rate, o.warm)
 	load := startLoad(ctx, f, o.rate)
 	defer load.stop()
 	if err := f.pass(ctx, o.warm); err != nil {
@@ -79,13 +89,14 @@ func (o options) run(ctx context.Context) (*report, error) {
 		return r, err
 	}
 	load.stop()
-	say("%d records are made to wait", o.waiting)
-	if r.waiting, err = f.pile(ctx, o); err != nil {
+	if err := f.drain(ctx); err != nil {
 		return r, err
 	}
-	r.produced, r.accepted = load.produced.Load(), f.accepted()
-	r.took = time.Since(r.began)
-	return r, nil
+	r.counts.produced, r.counts.failed = load.produced.Load(), load.failed.Load()
+	r.counts.accepted, r.counts.again = f.accepted()
+	say("%d records are made to wait", o.waiting)
+	r.waiting, err = f.pile(ctx, o)
+	return r, err
 }
 
 func say(format string, args ...any) {

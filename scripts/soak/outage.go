@@ -20,11 +20,17 @@ type recovery struct {
 	platform push.Platform
 	bar      time.Duration
 	highest  int64         // records in its lanes, unread
-	lanes    time.Duration // from the provider's return until less was unread than comes in half a second
-	waiting  time.Duration // until the last record had left its retry and parked topics
+	lanes    time.Duration // from the provider's return until less was unread than comes in half a second; 0 = it never was
+	waiting  time.Duration // until the last record had left its retry and parked topics; 0 = it never had
 }
 
-func (r recovery) ok() bool { return r.lanes <= r.bar && r.waiting <= r.bar }
+// took is how long it was until no lag was left; 0 = some is left.
+func (r recovery) took() time.Duration {
+	if r.lanes == 0 || r.waiting == 0 {
+		return 0
+	}
+	return max(r.lanes, r.waiting)
+}
 
 const (
 	lagEvery = 500 * time.Millisecond
@@ -38,7 +44,7 @@ const down = `faults:
 - {name: fcm, platform: fcm, do: answer, status: 503, reason: UNAVAILABLE}
 `
 
-// recover takes both providers down and back, under load, and returns when no lag is left.
+// recover takes both providers down and back, under load, and returns when no lag is left, or when patience is over.
 func (f *fleet) recover(ctx context.Context, o options) ([]recovery, error) {
 	if err := f.suffer(down); err != nil {
 		return nil, err
@@ -51,12 +57,9 @@ func (f *fleet) recover(ctx context.Context, o options) ([]recovery, error) {
 	}
 	back := time.Now()
 	all := make([]recovery, len(platforms))
-	for open := len(all); open > 0; {
+	for open := len(all); open > 0 && time.Since(back) < patience; {
 		if err := f.pass(ctx, lagEvery); err != nil {
 			return nil, err
-		}
-		if time.Since(back) > patience {
-			return nil, fmt.Errorf("lag is left %s after the outage", patience)
 		}
 		open = 0
 		for i, p := range platforms {
@@ -67,21 +70,50 @@ func (f *fleet) recover(ctx context.Context, o options) ([]recovery, error) {
 				return nil, err
 			}
 			r.highest = max(r.highest, lanes)
-			if r.lanes == 0 && lanes <= int64(o.rate/len(platforms)/2) {
-				r.lanes = time.Since(back)
-				say("%s: lanes are read up after %s", p.name, r.lanes.Round(100*time.Millisecond))
-			}
-			if waiting > 0 {
-				r.waiting = 0
-			} else if r.waiting == 0 {
-				r.waiting = time.Since(back)
-			}
-			if r.lanes == 0 || r.waiting == 0 {
+			since := time.Since(back)
+			r.lanes = first(r.lanes, since, lanes <= int64(o.rate/len(platforms)/2))
+			r.waiting = first(r.waiting, since, waiting == 0)
+			if r.took() == 0 {
 				open++
 			}
 		}
 	}
 	return all, nil
+}
+
+// first is when something began to be so, 0 = it is not.
+func first(since, now time.Duration, is bool) time.Duration {
+	switch {
+	case !is:
+		return 0
+	case since == 0:
+		return now
+	}
+	return since
+}
+
+// drain returns when the whole load is worked off, or when patience is over: what is missing then is counted.
+func (f *fleet) drain(ctx context.Context) error {
+	for began := time.Now(); time.Since(began) < patience; {
+		left, err := f.unread(ctx, "route", f.topics.Messages())
+		if err != nil {
+			return err
+		}
+		for _, p := range platforms {
+			lanes, waiting, err := f.lag(ctx, p.name)
+			if err != nil {
+				return err
+			}
+			left += lanes + waiting
+		}
+		if left == 0 {
+			return nil
+		}
+		if err := f.pass(ctx, lagEvery); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pile pauses FCM as an operator would, produces so many messages to its users, and looks at memory while they wait.

@@ -11,7 +11,7 @@ import (
 
 // flat is a run that reached every bar.
 func flat() *report {
-	r := &report{options: options{rate: 2000, steady: 2 * time.Minute, waiting: 1000}, produced: 5,
+	r := &report{options: options{rate: 2000, steady: 2 * time.Minute, waiting: 1000}, counts: counts{produced: 5, accepted: 5, again: 1},
 		recoveries: []recovery{{platform: "apns", bar: time.Minute, lanes: 50 * time.Second, waiting: time.Minute}}}
 	for _, role := range roles {
 		r.steady = append(r.steady, memory{role, []int64{100, 109, 90}})
@@ -24,29 +24,27 @@ func TestEveryBarIsJudged(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		change func(*report)
-		err    error
+		page   string // has to be on the page
 		passed bool
 	}{
-		"flat":                            {change: func(*report) {}, passed: true},
-		"grown under load":                {change: func(r *report) { r.steady[1].minutes[1] = 111 }},
-		"grown while records wait":        {change: func(r *report) { r.waiting[2].minutes[1] = 111 }},
-		"lanes too late":                  {change: func(r *report) { r.recoveries[0].lanes = time.Minute + 1 }},
-		"the last retry too late":         {change: func(r *report) { r.recoveries[0].waiting = time.Minute + 1 }},
-		"flat, and then something failed": {change: func(*report) {}, err: errors.New("failed"), passed: true},
+		"flat":                       {func(*report) {}, "soak: passed messages=5 failed=0 missing=0 again=1 route=+9%", true},
+		"grown under load":           {func(r *report) { r.steady[1].minutes[1] = 111 }, "| memory of deliver-apns under load | +11.0 % | +10 % | **missed** |", false},
+		"grown while records wait":   {func(r *report) { r.waiting[2].minutes[1] = 111 }, "| memory of deliver-fcm while records wait | +11.0 % | +10 % | **missed** |", false},
+		"lanes too late":             {func(r *report) { r.recoveries[0].lanes = 61 * time.Second }, "| no lag of apns after the outage | 61.0 s | 60 s | **missed** |", false},
+		"the last retry too late":    {func(r *report) { r.recoveries[0].waiting = 62 * time.Second }, "| no lag of apns after the outage | 62.0 s | 60 s | **missed** |", false},
+		"lag that stayed":            {func(r *report) { r.recoveries[0].lanes = 0 }, "| no lag of apns after the outage | some is left | 60 s | **missed** |", false},
+		"a message not produced":     {func(r *report) { r.counts.failed = 1 }, "| messages that Kafka did not take | 1 | 0 | **missed** |", false},
+		"a message without a push":   {func(r *report) { r.counts.accepted = 4 }, "| messages that no provider took | 1 | 0 | **missed** |", false},
+		"no message at all":          {func(r *report) { r.counts = counts{} }, "| messages that no provider took | 0 | 0 | **missed** |", false},
+		"flat, and then a failure":   {func(r *report) { r.failure = errors.New("route ended") }, "The run itself failed: route ended", false},
+		"a part that was not played": {func(r *report) { r.waiting = nil }, "soak: missed", false},
 	} {
 		r := flat()
 		test.change(r)
 		if got := r.passed(); got != test.passed {
 			t.Errorf("%s: passed %t", name, got)
 		}
-		want := "soak: missed "
-		if test.passed && test.err == nil {
-			want = "soak: passed "
-		}
-		if got := r.last(test.err); !strings.HasPrefix(got, want) {
-			t.Errorf("%s: the last line is %q", name, got)
-		}
-		file := filepath.Join(t.TempDir(), "page.md")
+		file := filepath.Join(t.TempDir(), "reports", "page.md")
 		if err := r.write(file); err != nil {
 			t.Fatal(err)
 		}
@@ -54,8 +52,24 @@ func TestEveryBarIsJudged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if missed := strings.Contains(string(page), "**missed**"); missed == test.passed {
-			t.Errorf("%s: the page says missed: %t", name, missed)
+		for _, want := range []string{test.page, r.last()} {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("%s: the page has no %q:\n%s", name, want, page)
+			}
 		}
+		if test.passed && strings.Contains(string(page), "missed") {
+			t.Errorf("%s: the page says missed:\n%s", name, page)
+		}
+	}
+}
+
+func TestLagThatComesBackIsNotOver(t *testing.T) {
+	t.Parallel()
+	at := time.Duration(0)
+	for i, over := range []bool{false, true, true, false, true, true} {
+		at = first(at, time.Duration(i), over)
+	}
+	if at != 4 {
+		t.Errorf("it was over at %d, want 4, when it was over for good", at)
 	}
 }
