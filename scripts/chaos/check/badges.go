@@ -99,13 +99,14 @@ func (p *pair) filtered() bool {
 }
 
 // sum checks the highest number after a device's last report, where it got a push for each message and changed nothing
-// since. Of an earlier report nobody can tell: what came last before the next may have been decided after it.
+// since. Of an earlier report nobody can tell: what came last before the next may have been decided after it. Nor of one
+// that the fleet need not have known when the last push was let go.
 func (c *checker) sum(d *Device, pairs []*pair, report Change) {
 	line := c.lines[d]
 	if line[len(line)-1].At != report.At || c.emptied(report) {
 		return
 	}
-	want, highest := report.Unread, 0
+	want, highest, known := report.Unread, 0, false
 	for _, p := range pairs {
 		if !p.message.first.Time.After(report.At) {
 			continue
@@ -117,9 +118,10 @@ func (c *checker) sum(d *Device, pairs []*pair, report Change) {
 		want++
 		for _, push := range accepted {
 			highest = max(highest, push.Badge)
+			known = known || p.admitted(push).After(report.Durable.Add(c.in.Slack+c.in.Look))
 		}
 	}
-	if want > report.Unread && highest < want {
+	if known && highest < want {
 		c.v.WrongBadges++
 		c.v.example("wrong badges", fmt.Sprintf("%s %s: %d unread at %s and %d messages since, but no badge above %d",
 			d.User, d.ID, report.Unread, clock(report.At), want-report.Unread, highest))

@@ -155,6 +155,16 @@ func TestWhatIsFound(t *testing.T) {
 			},
 			func(v *Verdict) int { return v.WrongBadges }, 1, calm, true,
 		},
+		"numbers that forget a message, after a report that nobody had to know yet": {
+			func(w *world) {
+				w.Changes[0].At, w.Changes[0].Durable = at(-1), at(0.5) // and before it 2 unread
+				w.Changes = append(w.Changes, Change{Device: w.bob, State: Background, At: at(-20), Durable: at(-20), Report: true, Unread: 2})
+				for i := range 3 {
+					w.Pushes[i].Badge = 3 + i
+				}
+			},
+			func(v *Verdict) int { return v.WrongBadges }, 0, calm, false,
+		},
 		"a number without a message that was shown, and then taken back": {
 			func(w *world) {
 				w.event(1, "bob", 0.5, "filter", "foreground")
