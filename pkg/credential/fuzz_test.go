@@ -1,8 +1,11 @@
 package credential_test
 
 import (
+	"crypto"
 	"strings"
 	"testing"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/pushfleet/pushfleet/pkg/credential"
 	"github.com/pushfleet/pushfleet/pkg/credential/credentialtest"
@@ -52,6 +55,34 @@ func FuzzTopics(f *testing.F) {
 		for _, topic := range topics {
 			if !strings.Contains(string(der), topic) {
 				t.Errorf("%q is not in it", topic)
+			}
+		}
+	})
+}
+
+// FuzzParseP12: whatever the file and its password are, there is a certificate that its key signs for, or an error that
+// quotes neither.
+func FuzzParseP12(f *testing.F) {
+	for _, encoder := range []*pkcs12.Encoder{pkcs12.Modern2023.WithIterations(1), pkcs12.LegacyDES.WithIterations(1), pkcs12.LegacyRC2.WithIterations(1)} {
+		f.Add(p12(f, func(c *credentialtest.Certificate) { c.Encoder = encoder }), password)
+	}
+	f.Add([]byte{0x30, 0x80, 0, 0}, "")
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "secret password")
+	f.Fuzz(func(t *testing.T, content []byte, password string) {
+		found, err := credential.ParseP12(content, password)
+		switch {
+		case (err == nil) != (found != nil):
+			t.Errorf("got %v and %v", found, err)
+		case err != nil:
+			if text := err.Error(); len(text) > 200 || len(password) > 8 && strings.Contains(text, password) {
+				t.Errorf("the error is %q", text)
+			}
+		default:
+			if found.Certificate.Leaf == nil || !found.Certificate.PrivateKey.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(found.Certificate.Leaf.PublicKey) {
+				t.Error("the key is another certificate's")
+			}
+			if found.Facts().Fingerprint == "" {
+				t.Errorf("no fingerprint of %v", found)
 			}
 		}
 	})

@@ -52,7 +52,7 @@ func parseMark(r *stream.Record) (Mark, int64, bool) {
 	by, _ := r.Header(headerBy)
 	note, _ := r.Header(headerNote)
 	m.By, m.Note = string(by), string(note)
-	return m, offset, err == nil && offset >= 0
+	return m, offset, err == nil && offset >= 0 && offset < r.Offset // it stands behind its letter
 }
 
 // message is the record that marks a letter.
