@@ -101,7 +101,7 @@ func deadExplanations() []Explanation {
 		},
 		{
 			Reason: push.ReasonUnknownCredential,
-			Meaning: "The app has no credential of that name on that platform, or the device's platform is none of this fleet. " +
+			Meaning: "The app has no credential of that name on that platform. " +
 				"In im.devices.dead it is a login that named such a credential: the device gets no push until it is known.",
 			Remedy: "Add the credential (or give it the old name again), restart, and redrive: im.devices.dead first, then the notifications. " +
 				"A device that logged in since under a known name goes with that one.",
@@ -191,7 +191,7 @@ func filterExplanations() []Explanation {
 		{push.ReasonForeground, "", "The app is open on the device (or, where the app's policy says so, on another of the user).", "None: the user sees the message."},
 		{push.ReasonLoggedOut, "", "The user is logged out on the device, or was never logged in.", "None: a login brings pushes back, for new messages."},
 		{push.ReasonInactive, "", "The device was not heard of for longer than presence.activity_limit.", "None: it is pushed again when it is heard of."},
-		{push.ReasonNoToken, "", "The device has no push token now: none was reported, or the provider rejected it.", "None: its app has to report one."},
+		{push.ReasonNoToken, "", "The device has no push token now: none was reported, the provider rejected it, or its platform is none of this fleet any more.", "None: its app has to report one. A platform comes back with its configuration."},
 		{push.ReasonPushOff, "", "The user has switched pushes off.", "None."},
 		{push.ReasonPushFlag, "", "The message asked not to be pushed.", "None."},
 		{push.ReasonOnlineOnly, "", "The message is for those who are online.", "None."},

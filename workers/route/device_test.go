@@ -52,6 +52,17 @@ func TestADeviceWithAServiceOfItsOwn(t *testing.T) {
 	}
 }
 
+// TestADeviceOfAPlatformThatTheFleetLost: nothing is told dead of which there is no letter.
+func TestADeviceOfAPlatformThatTheFleetLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(cfg *Config) { delete(cfg.Platforms, "apns") })
+	r.device(t, "bob", "phone", 4)
+	r.route.Handle(t.Context(), []*stream.Record{r.record(0, toBob)})
+	if want := []string{"event bob phone filter no_token"}; !slices.Equal(r.lines, want) || !slices.Equal(r.acks, []int64{0}) {
+		t.Errorf("got\n%s\nwant\n%s\nacknowledged %v", strings.Join(r.lines, "\n"), strings.Join(want, "\n"), r.acks)
+	}
+}
+
 func TestACallRingsWhereTheDeviceTakesCalls(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -59,8 +59,9 @@ func (r *Route) push(ctx context.Context, j *job, t target) {
 	event := r.event(j.msg, t.key, t.user, "push", t.device.Reason)
 	event.Device, event.Platform, event.Id, event.Purpose = t.device.Device, string(n.Platform), n.ID, n.Purpose
 	if !r.cfg.Platforms[n.Platform] {
+		// It logged in before the configuration lost the platform: a login names a platform of this fleet.
 		r.log.Error("device of a platform that this fleet does not serve", zap.String("platform", string(n.Platform)))
-		event.Disposition, event.Reason, event.Id = "dead", string(push.ReasonUnknownCredential), ""
+		event.Disposition, event.Reason, event.Id = "filter", string(push.ReasonNoToken), ""
 		r.record(ctx, j, event)
 		return
 	}

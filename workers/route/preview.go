@@ -202,7 +202,7 @@ func (p Preview) line(j *job, t target, filter push.Reason) previewLine {
 		line.Reason = filter
 	case !t.device.Push:
 	case !known:
-		line.Decision, line.Reason = "dead", push.ReasonUnknownCredential
+		line.Reason = push.ReasonNoToken
 	default:
 		request, impossible := driver.Render(n, p.Now)
 		if impossible != nil {
