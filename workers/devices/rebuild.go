@@ -66,6 +66,7 @@ type Rebuilder struct {
 	owner  string
 	batch  int // records in one pipeline
 	logger *zap.Logger
+	evicts bool // Redis may evict users, as of the last look
 }
 
 // NewRebuilder returns a Rebuilder; owner names this process in the lock that lets one replica rebuild.
@@ -100,9 +101,12 @@ func (r *Rebuilder) Run(ctx context.Context) {
 // look rebuilds where that is due.
 func (r *Rebuilder) look(ctx context.Context) {
 	err := r.reg.Ready(ctx)
-	if errors.Is(err, registry.ErrEvicts) {
-		r.logger.Error("nothing is pushed before Redis keeps its users; then the registry is rebuilt", zap.Error(err))
-		if err := r.reg.Retract(ctx); err != nil {
+	before := r.evicts
+	if r.evicts = errors.Is(err, registry.ErrEvicts); r.evicts {
+		if !before {
+			r.logger.Error("nothing is pushed before Redis keeps its users; then the registry is rebuilt", zap.Error(err))
+		}
+		if err := r.reg.Retract(ctx); err != nil { // each time: whoever rebuilt until now may have set the marker since
 			r.logger.Error("what may be missing is not held back", zap.Error(err))
 		}
 		return

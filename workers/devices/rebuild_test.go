@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/pushfleet/pushfleet/pkg/registry"
@@ -322,7 +323,13 @@ func TestARedisThatEvictsUsersIsHeldAndThenRebuilt(t *testing.T) {
 	t.Parallel()
 	k, e := many(t), &evicting{server: whole(t)}
 	r := rebuilder(e, k)
+	core, logged := observer.New(zap.ErrorLevel)
+	r.logger = zap.New(core)
 	r.look(t.Context())
+	r.look(t.Context())
+	if logged.Len() != 1 {
+		t.Errorf("logged %d times in two looks: %v", logged.Len(), logged.All())
+	}
 	if _, err := e.Apply(t.Context(), []registry.DeviceEvent{{App: "demo", User: "bob", Device: "phone", Event: "killed", EventTime: clock}}); !errors.Is(err, registry.ErrEmpty) {
 		t.Errorf("while it may evict: %v", err)
 	}
