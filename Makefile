@@ -9,8 +9,8 @@ PLUGINS := $(CURDIR)/.cache/bin
 FUZZTIME ?= 1m
 SEED ?= 1
 
-# Nothing of the product needs cgo; the race detector does.
-export CGO_ENABLED := 0
+# Nothing of the product needs cgo; the race detector does. RACE=1 builds with it.
+export CGO_ENABLED := $(if $(RACE),1,0)
 
 .PHONY: help
 help: ## list the targets
@@ -18,7 +18,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/pushfleet, bin/pushctl, bin/pushsim and bin/pushdemo
-	$(GO) build -trimpath -o bin/ ./cmd/...
+	$(GO) build -trimpath $(if $(RACE),-race) -o bin/ ./cmd/...
 
 .PHONY: test
 test: ## run the tests that need nothing but Go
@@ -29,11 +29,11 @@ race: ## the same with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 .PHONY: integration
-integration: ## run the tests on a real Kafka, a real Redis and a Redis Cluster, started and stopped here
+integration: ## run the tests on a real Kafka, a real Redis and a Redis Cluster, started and stopped here (RACE=1: under the race detector)
 	scripts/integration
 
 .PHONY: chaos
-chaos: build ## break everything around a fleet by the schedule of SEED and write docs/reports/chaos.md (half an hour)
+chaos: build ## break everything around a fleet by the schedule of SEED and write docs/reports/chaos.md (half an hour; RACE=1: under the race detector)
 	$(GO) build -o bin/ ./scripts/chaos
 	bin/chaos -seed $(SEED) -report docs/reports/chaos.md
 
@@ -82,6 +82,10 @@ fuzz: ## fuzz every fuzz test for FUZZTIME (1m)
 .PHONY: bench
 bench: ## measure every figure of the project and print them in one table (at most 20 minutes; needs nghttp2-client for one row)
 	@$(GO) run ./scripts/bench
+
+.PHONY: profile
+profile: ## print where the microseconds of a push go, step by step (two minutes)
+	@$(GO) run ./scripts/profile
 
 .PHONY: soak
 soak: build ## watch memory for a quarter of an hour, and how fast lag goes after an outage (25 minutes, an idle machine)

@@ -3,13 +3,9 @@ package apns
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
-	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +15,7 @@ import (
 
 	"github.com/pushfleet/pushfleet/pkg/apns/apnstest"
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/push/drivertest"
 )
 
 // transports are the settings of the sender that are tested and measured.
@@ -40,7 +37,7 @@ func BenchmarkSend(b *testing.B) {
 			b.Run(name+transport, func(b *testing.B) {
 				s := startSimulator(b, load.latency).sender(b, transport, load.inFlight, defaultConnections)
 				sendAll(b, s, load.inFlight, load.inFlight)
-				defer cost(b)()
+				defer drivertest.Cost(b, "pushes/s")()
 				sendAll(b, s, load.inFlight, b.N)
 			})
 		}
@@ -74,7 +71,7 @@ func benchmarkStock(b *testing.B, latency time.Duration, inFlight int) {
 	}
 	push(1) // alone: the connection takes one until the first answer
 	push(int64(inFlight))
-	defer cost(b)()
+	defer drivertest.Cost(b, "pushes/s")()
 	push(int64(b.N))
 }
 
@@ -84,7 +81,7 @@ func BenchmarkOneConnection(b *testing.B) {
 		b.Run(transport, func(b *testing.B) {
 			s := startSimulator(b, 50*time.Millisecond).sender(b, transport, 1000, 1)
 			sendAll(b, s, 1000, 1000)
-			defer cost(b)()
+			defer drivertest.Cost(b, "pushes/s")()
 			sendAll(b, s, 1000, b.N)
 		})
 	}
@@ -112,7 +109,7 @@ func BenchmarkInFlight(b *testing.B) {
 						s.Send(context.Background(), batch, func(_ int, o push.Outcome) {
 							first.Do(func() {
 								b.ReportMetric(float64(runtime.NumGoroutine()), "goroutines")
-								b.ReportMetric(resident(b, "VmRSS:"), "MB")
+								b.ReportMetric(drivertest.Resident(b, "VmRSS:"), "MB")
 							})
 							if o.Disposition != push.Delivered {
 								b.Errorf("got %+v", o)
@@ -122,7 +119,7 @@ func BenchmarkInFlight(b *testing.B) {
 				}
 				callers.Wait()
 			}
-			b.ReportMetric(resident(b, "VmHWM:"), "peak-MB")
+			b.ReportMetric(drivertest.Resident(b, "VmHWM:"), "peak-MB")
 		})
 	}
 }
@@ -148,22 +145,6 @@ func BenchmarkColdStart(b *testing.B) {
 			b.ReportMetric(float64(most), "connections")
 		})
 	}
-}
-
-// resident is this process's memory in MB, as Linux counts it: VmRSS: now, VmHWM: at most so far. getrusage would count
-// the parent's, too.
-func resident(b *testing.B, field string) float64 {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		b.Error(err)
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(status), field)
-	var kilobytes float64
-	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
-		b.Error(err)
-	}
-	return kilobytes / 1024
 }
 
 // sendAll sends n notifications in batches, as deliver does, so many at a time and some more that wait.
@@ -198,24 +179,6 @@ func stock(n *push.Notification) *apns2.Notification {
 	return &apns2.Notification{
 		ApnsID: r.id, CollapseID: r.collapseID, DeviceToken: n.Token, Topic: r.topic, Expiration: r.expiration,
 		Priority: r.priority, PushType: r.pushType, Payload: r.payload,
-	}
-}
-
-// cost starts to count; the returned function reports what a push cost this process, and how many a second there were.
-func cost(b *testing.B) func() {
-	b.ReportAllocs()
-	used := func() time.Duration {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	b.ResetTimer()
-	before, began := used(), time.Now()
-	return func() {
-		b.ReportMetric(float64((used()-before).Microseconds())/float64(b.N), "cpu-µs/op")
-		b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "pushes/s")
 	}
 }
 

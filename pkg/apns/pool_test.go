@@ -138,7 +138,7 @@ func TestAPeerThatFallsSilentIsNoticed(t *testing.T) {
 			}
 			answer200(framer, stream)
 		}}.start(t, transport).paced(t, platformConfig{Transport: transport, Connections: 1, Concurrency: 10}, func(pace *timing) {
-			pace.ping, pace.pong = 50*time.Millisecond, 50*time.Millisecond
+			pace.ping, pace.pong = 500*time.Millisecond, 500*time.Millisecond
 		})
 		defer close(stopped)
 		f.send(t, soon(t), notification())

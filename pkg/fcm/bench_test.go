@@ -3,14 +3,11 @@ package fcm_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +17,7 @@ import (
 
 	"github.com/pushfleet/pushfleet/pkg/fcm/fcmtest"
 	"github.com/pushfleet/pushfleet/pkg/push"
+	"github.com/pushfleet/pushfleet/pkg/push/drivertest"
 )
 
 // BenchmarkSend compares the sender with the SDK's SendEach as it comes, against one simulator in a process of its own:
@@ -36,7 +34,7 @@ func BenchmarkSend(b *testing.B) {
 		}
 		sendEach(b, client, batch[:1])
 		sendEach(b, client, batch)
-		defer cost(b)()
+		defer drivertest.Cost(b, "sends/s")()
 		for left := b.N; left > 0; left -= len(batch) {
 			sendEach(b, client, batch[:min(left, len(batch))])
 		}
@@ -48,7 +46,7 @@ func BenchmarkSend(b *testing.B) {
 				sender := simulator.connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
 				batch := numbered(500)
 				deliverAll(b, sender, batch) // opens the connection and fetches the access token
-				defer cost(b)()
+				defer drivertest.Cost(b, "sends/s")()
 				for left := b.N; left > 0; left -= len(batch) {
 					deliverAll(b, sender, batch[:min(left, len(batch))])
 				}
@@ -68,7 +66,7 @@ func BenchmarkLatency(b *testing.B) {
 			sender := startProcess(b, 50*time.Millisecond).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
 			batch := numbered(inFlight)
 			deliverAll(b, sender, batch)
-			defer cost(b)()
+			defer drivertest.Cost(b, "sends/s")()
 			deliverAll(b, sender, repeated(batch, b.N))
 		})
 	}
@@ -91,14 +89,14 @@ func BenchmarkInFlight(b *testing.B) {
 				sender.Send(ctx, batch, func(_ int, o push.Outcome) {
 					first.Do(func() {
 						b.ReportMetric(float64(runtime.NumGoroutine()), "goroutines")
-						b.ReportMetric(resident(b, "VmRSS:"), "MB")
+						b.ReportMetric(drivertest.Resident(b, "VmRSS:"), "MB")
 					})
 					if o.Disposition != push.Delivered {
 						b.Errorf("got %+v", o)
 					}
 				})
 			}
-			b.ReportMetric(resident(b, "VmHWM:"), "peak-MB")
+			b.ReportMetric(drivertest.Resident(b, "VmHWM:"), "peak-MB")
 		})
 	}
 }
@@ -198,38 +196,4 @@ func stockMessage(n *push.Notification) *messaging.Message {
 		},
 		Android: &messaging.AndroidConfig{Priority: "high", TTL: &ttl},
 	}
-}
-
-// cost starts to count; the returned function reports what a send cost this process, and how many a second there were.
-func cost(b *testing.B) func() {
-	b.ReportAllocs()
-	used := func() time.Duration {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	b.ResetTimer()
-	before, began := used(), time.Now()
-	return func() {
-		b.ReportMetric(float64((used()-before).Microseconds())/float64(b.N), "cpu-µs/op")
-		b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "sends/s")
-	}
-}
-
-// resident is this process's memory in MB, as Linux counts it: VmRSS: now, VmHWM: at most so far. getrusage would count
-// the parent's, too.
-func resident(b *testing.B, field string) float64 {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		b.Error(err)
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(status), field)
-	var kilobytes float64
-	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
-		b.Error(err)
-	}
-	return kilobytes / 1024
 }

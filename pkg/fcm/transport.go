@@ -62,8 +62,8 @@ const (
 	growAfter = 100 * time.Millisecond
 )
 
-// indexed are the fields that are the same in every request: HPACK makes a byte of each. Only whole fields match in its
-// table, so nobody can guess an access token piece by piece.
+// indexed are the fields that are the same in every request: HPACK makes a byte of each. The access token is the longest
+// of them; only whole fields match in the table, so nobody can guess it piece by piece.
 var indexed = []string{"authorization", "content-type", "user-agent", "x-firebase-client", "x-goog-api-client", "x-goog-api-format-version"}
 
 // newH2 is pkg/h2's client.

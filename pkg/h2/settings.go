@@ -33,8 +33,8 @@ type Settings struct {
 
 	// Indexed are the names, in lower case, of request fields whose values come again and again: HPACK's dynamic table
 	// makes a byte or two of each from its second time on. No other field enters the table, and each is marked as one that
-	// no proxy may index either: an entry that is used once costs more than it saves, and secrets do not belong in there.
-	// The authority is always indexed, and path and content-length never are.
+	// no proxy may index either: an entry that is used once costs more than it saves. Whether a secret may be named here is
+	// the caller's to know. The authority is always indexed, and path and content-length never are.
 	Indexed []string
 }
 

@@ -1,5 +1,6 @@
 // Package drivertest is the conformance suite of [push.Driver]: what every platform promises, whatever its provider. A
-// platform's test hands in a driver and what is particular to it; a failure names the promise that is broken.
+// platform's test hands in a driver and what is particular to it; a failure names the promise that is broken. [Cost] and [Resident] are what their
+// benchmarks measure by.
 package drivertest
 
 import (
