@@ -32,7 +32,7 @@ func (g *generation) commit() error {
 	g.mu.Lock()
 	var marks []mark
 	for _, p := range g.all {
-		if p.win == nil {
+		if p.win == nil || p.renewed { // offsets of the former log mean nothing in the new one
 			continue
 		}
 		if offset, dirty := p.win.uncommitted(); dirty {

@@ -21,6 +21,7 @@ type partition struct {
 	suspect       bool  // it is to be asked whether the log is still the one that was read
 	outOfRange    bool  // it is not in the log
 	moved         bool  // it is out of range because the log is another
+	renewed       bool  // its topic was made anew; until its position is, too
 	valid         int64 // up to where the log is the one that was read, where it moved; negative = nowhere
 	epoch         int32 // leader epoch of the last record that was read; -1 = not known
 	accepted      int32 // another epoch whose records go on from there; -1 = none
@@ -66,6 +67,7 @@ type generation struct {
 	lanes    []*lane
 	all      []*partition
 	draining bool
+	renewing map[string]topicID // topics that were made anew, until all their partitions have new positions
 
 	queued chan struct{} // woken when a queue got records
 	place  chan struct{} // woken when a partition lost its leader
@@ -75,7 +77,7 @@ type generation struct {
 
 func newGeneration(s *Source, group *kafka.Generation, handle func(context.Context, []*Record)) *generation {
 	g := &generation{
-		source: s, group: group, handle: handle,
+		source: s, group: group, handle: handle, renewing: map[string]topicID{},
 		queued: make(chan struct{}, 1), place: make(chan struct{}, 1), locate: make(chan struct{}, 1),
 	}
 	for i, l := range s.cfg.Lanes {

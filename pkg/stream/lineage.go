@@ -131,9 +131,10 @@ const (
 	lineageTooOld
 )
 
-// suspect stops a partition until verify has asked whether its log is the one that was read; guarded by g.mu.
+// suspect stops a partition until verify has asked whether its log is the one that was read, unless it is known to be
+// another; guarded by g.mu.
 func (g *generation) suspect(p *partition) {
-	p.leader, p.located, p.suspect = noLeader, false, true
+	p.leader, p.located, p.suspect = noLeader, false, !p.renewed
 	notify(g.locate)
 	notify(g.place)
 }
@@ -151,9 +152,7 @@ func (g *generation) verify(ctx context.Context, suspects []*partition) {
 		ids, err = cluster.topicIDs(ctx, slices.Collect(maps.Keys(topics)))
 	}
 	for topic, id := range ids {
-		if g.source.renewed(topic, id) {
-			g.restart(topic)
-		}
+		g.identify(topic, id)
 	}
 	leaders, noLeaders := cluster.leaders(ctx, slices.Collect(maps.Keys(topics)))
 	err = errors.Join(err, noLeaders)
@@ -206,6 +205,7 @@ func (g *generation) unanswered(ctx context.Context, p *partition, err error) {
 func (g *generation) cleared(p *partition, end int64) {
 	p.suspect = false
 	switch {
+	case p.renewed: // meanwhile; the epoch's end is one of the new log
 	case end < p.offset:
 		p.outOfRange, p.moved, p.valid = true, true, end
 	case !p.outOfRange:
@@ -227,50 +227,57 @@ func (g *generation) watchTopics(ctx context.Context) {
 			continue
 		}
 		for topic, id := range ids {
-			if g.source.renewed(topic, id) {
-				g.restart(topic)
-			}
+			g.identify(topic, id)
 		}
 	}
 }
 
-// restart has all partitions of a topic that was made anew read from their start.
-func (g *generation) restart(topic string) {
-	g.source.log.Error("topic was made anew: reading it from its start", zap.String("topic", topic))
+// identify compares a topic's id with the one that this process has read, and has all partitions of a topic that was made
+// anew read from their start. The process takes over the new id when that is done: a generation that ends before leaves
+// it to the next one.
+func (g *generation) identify(topic string, id topicID) {
+	s := g.source
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.ids[topic]
+	switch {
+	case id == (topicID{}) || known && before == id || g.renewing[topic] == id:
+		return
+	case !known:
+		s.ids[topic] = id
+		return
+	}
+	s.log.Error("topic was made anew: reading it from its start", zap.String("topic", topic))
+	s.forget(topic)
+	g.renewing[topic] = id
 	for _, p := range g.all {
 		if p.topic == topic {
-			p.located, p.suspect = false, false
+			p.located, p.suspect, p.renewed = false, false, true
 			p.outOfRange, p.moved, p.valid = true, true, -1
 		}
 	}
+	g.renewed(topic)
 	notify(g.locate)
 }
 
-// renewed notes a topic's id, and says whether it had another one before.
-func (s *Source) renewed(topic string, id topicID) bool {
-	if id == (topicID{}) {
-		return false
+// renewed takes over the id of a topic that was made anew once all its partitions here have their new positions; guarded
+// by g.mu and the source's.
+func (g *generation) renewed(topic string) {
+	id, ok := g.renewing[topic]
+	if !ok || slices.ContainsFunc(g.all, func(p *partition) bool { return p.topic == topic && p.renewed }) {
+		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before, ok := s.ids[topic]
-	s.ids[topic] = id
-	if !ok || before == id {
-		return false
-	}
-	for tp := range s.left {
-		if tp.topic == topic {
-			delete(s.left, tp)
-		}
-	}
-	for tp := range s.seen {
-		if tp.topic == topic {
-			delete(s.seen, tp)
-		}
-	}
-	return true
+	delete(g.renewing, topic)
+	g.source.ids[topic] = id
+}
+
+// forget drops what is known of a topic's former log; guarded by s.mu.
+func (s *Source) forget(topic string) {
+	of := func(tp topicPartition) bool { return tp.topic == topic }
+	maps.DeleteFunc(s.left, func(tp topicPartition, _ leftover) bool { return of(tp) })
+	maps.DeleteFunc(s.seen, func(tp topicPartition, _ seen) bool { return of(tp) })
 }
 
 // seen is how far a partition was read, and the leader epoch of the last record.

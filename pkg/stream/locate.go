@@ -215,6 +215,12 @@ func (g *generation) reset(p *partition, b bound) {
 	p.outOfRange, p.moved, p.needs, p.offset, p.epoch, p.accepted = false, false, 0, to, -1, -1
 	p.located = true
 	p.recovered()
+	if p.renewed {
+		p.renewed = false
+		g.source.mu.Lock()
+		g.renewed(p.topic)
+		g.source.mu.Unlock()
+	}
 	notify(g.place)
 }
 

@@ -65,9 +65,9 @@ type Source struct {
 	mu      sync.Mutex
 	left    map[topicPartition]leftover
 	seen    map[topicPartition]seen
-	ids     map[string]topicID
-	current *generation // nil while there is none
-	idle    error       // why there is none
+	ids     map[string]topicID // of the logs that left and seen speak of
+	current *generation        // nil while there is none
+	idle    error              // why there is none
 }
 
 // counters are the parts of SourceStats that are counted.

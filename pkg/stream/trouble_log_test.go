@@ -40,7 +40,7 @@ func testLogTruncated(t *testing.T, r *rig) {
 		m := f.members[0]
 		read := len(m.all())
 		f.write(n)
-		f.until("it is written", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.written == f.next })
+		f.settled()
 		m.Resume()
 		f.until("what stands in the place of the lost tail is read", func() bool { _, got := f.counts(); return got == f.next })
 		f.ready()
@@ -87,6 +87,7 @@ func testTwoBrokersDown(t *testing.T, r *rig) {
 			return err != nil && containsText(err, kafka.NotEnoughReplicas.Title())
 		})
 		f.through(began)
+		f.settled()
 		r.killed(t, nodes[1], func() {
 			written := f.p.Stats().Records
 			f.write(100)

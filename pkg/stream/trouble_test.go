@@ -67,9 +67,6 @@ type trial struct {
 	run  func(*testing.T, *rig)
 }
 
-// troublePatience is how long something may take on a busy machine while a broker is away.
-const troublePatience = 60 * time.Second
-
 // rig is the cluster under test.
 type rig struct {
 	kafka *kafkatest.Cluster
@@ -77,8 +74,13 @@ type rig struct {
 	early *flow   // began before any node was started
 }
 
-// brokerSession is after which a broker that is silent loses its leaderships; Kafka's default is 9 s.
-const brokerSession = 3 * time.Second
+const (
+	// brokerSession is after which a broker that is silent loses its leaderships; Kafka's default is 9 s.
+	brokerSession = 4 * time.Second
+
+	// memberSession is one that a member keeps on a busy machine: who loses it reads again what it has not committed.
+	memberSession = 10 * time.Second
+)
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
@@ -157,7 +159,7 @@ func (r *rig) flow(t *testing.T, partitions int, settings ...kafka.ConfigEntry) 
 // join adds a member to the group.
 func (f *flow) join() *member {
 	f.t.Helper()
-	m := f.run(SourceConfig{Group: f.group, Lanes: []Lane{{Topics: []string{f.topic}}}, PartitionWatch: time.Second}, nil)
+	m := f.run(SourceConfig{Group: f.group, Lanes: []Lane{{Topics: []string{f.topic}}}, PartitionWatch: time.Second, SessionTimeout: memberSession}, nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members = append(f.members, m)
@@ -194,7 +196,7 @@ func (f *flow) writeUntil(what string, ok func() bool) {
 
 func (f *flow) until(what string, ok func() bool) {
 	f.t.Helper()
-	deadline := time.Now().Add(troublePatience)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("never happened: %s", what)
@@ -222,11 +224,7 @@ func (f *flow) counts() (read, distinct int) {
 // more than once, and how many were written more than once.
 func (f *flow) whole() (reread, rewritten int) {
 	f.t.Helper()
-	f.until("everything is written", func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return f.written == f.next
-	})
+	f.settled()
 	for _, err := range f.failed {
 		f.t.Errorf("not written: %v", err)
 	}
@@ -243,6 +241,16 @@ func (f *flow) whole() (reread, rewritten int) {
 	return read - places, places - distinct
 }
 
+// settled waits until everything was written, or given up.
+func (f *flow) settled() {
+	f.t.Helper()
+	f.until("everything is written", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.written == f.next
+	})
+}
+
 // places is from how many different places records were read.
 func (f *flow) places() int {
 	seen := map[string]bool{}
@@ -254,15 +262,17 @@ func (f *flow) places() int {
 	return len(seen)
 }
 
-// committed is what the group has, without those that are at 0.
+// committed is what the group has, 0 where it has nothing.
 func (f *flow) committed() map[int32]int64 {
-	got, err := f.cluster.Lag(f.t.Context(), f.group, []string{f.topic})
+	f.t.Helper()
 	out := map[int32]int64{}
-	if err == nil {
+	f.until("the group's offsets are told", func() bool {
+		got, err := f.cluster.Lag(f.t.Context(), f.group, []string{f.topic})
 		for _, p := range got {
 			out[p.Partition] = max(0, p.Committed)
 		}
-	}
+		return err == nil
+	})
 	return out
 }
 
