@@ -1,6 +1,7 @@
 package h2_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -202,6 +203,61 @@ func TestASilentPeerIsPingedAndGivenUp(t *testing.T) {
 			t.Errorf("%d pings, connection closed %v", p.pings, p.closed)
 		}
 		s.takesNone(t, c)
+	})
+}
+
+func TestAPeerThatFallsSilentWhileItEndsIsStillQuoted(t *testing.T) {
+	for name, fall := range map[string]func(p *peer){
+		"answers no ping":     func(p *peer) { p.rude = true },
+		"breaks the protocol": func(p *peer) { p.must(p.WriteWindowUpdate(0, 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, s subject) {
+				s.knownShort(t, std, "tells the newest reason alone")
+				c, p := greeted(t, s, options{ping: 20 * time.Second, pong: 7 * time.Second})
+				k := get(t, c, "/")
+				p.settle()
+				p.must(p.WriteGoAway(1, http2.ErrCodeNo, []byte(`{"reason":"Shutdown"}`)))
+				p.settle()
+				fall(p)
+				var said h2.GoAwayError
+				if k.wait(t); s.unprocessed(k.err) || !errors.As(k.err, &said) || said.DebugData != `{"reason":"Shutdown"}` {
+					t.Errorf("got %v", k.err)
+				}
+			})
+		})
+	}
+}
+
+func TestAPingThatIsNotWrittenYetIsNotMissed(t *testing.T) {
+	play(t, func(t *testing.T, s subject) {
+		s.knownShort(t, std, underLock)
+		c, p := connectRoom(t, s, options{ping: 20 * time.Second, pong: 7 * time.Second, write: 9 * time.Second}, 20_000)
+		p.greet(window(1 << 20))
+		p.must(p.WriteWindowUpdate(0, 1<<20))
+		p.settle()
+		k := post(t, c, "/slow", strings.Repeat("x", 400_000))
+		var seen bytes.Buffer
+		for range 10 { // the ping is due after 20 s, and there is no room for it
+			time.Sleep(8 * time.Second)
+			if _, err := io.CopyN(&seen, p.in, 4_000); err != nil {
+				break
+			}
+		}
+		if k.over() || p.closed {
+			t.Fatalf("the caller ended: %v", k.err)
+		}
+		p.Framer = http2.NewFramer(p.conn, io.MultiReader(&seen, p.in))
+		for seen.Len() > 0 {
+			p.take()
+		}
+		p.settle()
+		if p.pings == 0 {
+			t.Error("no ping came")
+		}
+		time.Sleep(10 * time.Second)
+		p.respond(1, "")
+		k.ok(t, "")
 	})
 }
 

@@ -68,9 +68,10 @@ type Conn struct {
 	unclaimed int64 // received, for which no room was given back
 	buffered  int   // bytes of the responses that are not whole
 
-	alarm  *time.Timer // of the watch
-	asked  time.Time   // when the ping that is out was queued; zero = none is out
-	pingID uint64
+	alarm   *time.Timer // of the watch
+	pinging bool        // a ping is queued, or out
+	asked   time.Time   // when it was written; zero = it is not yet
+	pingID  uint64      // of the newest ping
 }
 
 // hooks are how a pool follows its connections. They are called without the connection's lock.
@@ -356,10 +357,15 @@ func (c *Conn) lost(err error) {
 		if c.mute != nil && !errors.Is(err, c.mute) {
 			err = fmt.Errorf("%w (%w)", err, c.mute)
 		}
-		if c.goAway != nil {
-			err = fmt.Errorf("%w: %w", *c.goAway, err)
-		}
-		c.failLocked(err, http2.ErrCodeNo)
+		c.failLocked(c.withGoAwayLocked(err), http2.ErrCodeNo)
 	}
 	c.unlock()
+}
+
+// withGoAwayLocked adds to an error what the server said before it as it ended the connection.
+func (c *Conn) withGoAwayLocked(err error) error {
+	if c.goAway == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", *c.goAway, err)
 }

@@ -71,18 +71,37 @@ func (h *held) count() int { return h.asked + h.more }
 func (c *Conn) holdLocked() {
 	c.held.more++
 	c.load.Add(1)
-	if c.asked.IsZero() {
+	if !c.pinging {
 		c.pingLocked()
 	}
 }
 
-// pingLocked queues a ping; one is out at a time.
+// pingLocked queues a ping; one is out at a time. Its time begins when it is written: behind much else on a slow network
+// that may be late, and until then the write time-out tells whether the server is there.
 func (c *Conn) pingLocked() {
 	c.pingID++
-	c.asked = time.Now()
+	c.pinging, c.asked = true, time.Time{}
 	c.held.asked, c.held.more = c.held.more, 0
 	c.queueLocked(control{kind: ping, data: pingData(c.pingID)})
-	c.alarm.Reset(c.make.settings.PingTimeout)
+	c.alarm.Stop()
+}
+
+// takePingLocked is the id of the ping that the writer takes with all that is queued; 0 = there is none.
+func (c *Conn) takePingLocked() uint64 {
+	if !c.pinging || !c.asked.IsZero() {
+		return 0
+	}
+	return c.pingID
+}
+
+// pinged is told that a ping was written. Its answer may have come already.
+func (c *Conn) pinged(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && c.pinging && c.pingID == id {
+		c.asked = time.Now()
+		c.alarm.Reset(c.make.settings.PingTimeout)
+	}
 }
 
 func pingData(id uint64) (data [8]byte) {
@@ -94,10 +113,10 @@ func pingData(id uint64) (data [8]byte) {
 
 // pongLocked is told of a ping's answer.
 func (c *Conn) pongLocked(data [8]byte) {
-	if c.asked.IsZero() || data != pingData(c.pingID) {
+	if !c.pinging || data != pingData(c.pingID) {
 		return
 	}
-	c.asked = time.Time{}
+	c.pinging = false
 	c.alarm.Reset(c.make.settings.PingAfter)
 	if c.held.asked > 0 {
 		c.load.Add(-int64(c.held.asked))
@@ -120,13 +139,16 @@ func (c *Conn) watch() {
 		return
 	}
 	settings, now := &c.make.settings, time.Now()
-	if !c.asked.IsZero() {
+	if c.pinging {
+		if c.asked.IsZero() {
+			return // it is not written yet
+		}
 		if rest := settings.PingTimeout - now.Sub(c.asked); rest > 0 {
 			c.alarm.Reset(rest)
 			return
 		}
 		c.silent = true
-		c.failLocked(errNoPong, http2.ErrCodeNo)
+		c.failLocked(c.withGoAwayLocked(errNoPong), http2.ErrCodeNo)
 		return
 	}
 	if rest := settings.PingAfter - (now.Sub(c.began) - time.Duration(c.heard.Load())); rest > 0 {

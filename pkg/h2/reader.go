@@ -73,7 +73,7 @@ func (c *Conn) recover(err, detail error) bool {
 		return wrong == nil || c.recover(wrong, nil)
 	case errors.As(err, &ofConn):
 		c.mu.Lock()
-		c.failLocked(err, http2.ErrCode(ofConn))
+		c.failLocked(c.withGoAwayLocked(err), http2.ErrCode(ofConn))
 		c.unlock()
 	case errors.Is(err, http2.ErrFrameTooLarge):
 		return c.recover(violation(http2.ErrCodeFrameSize, "a frame is too large"), nil)

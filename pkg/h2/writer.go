@@ -24,7 +24,8 @@ var errRequestTooLarge = errors.New("the request's header is larger than the ser
 type turn struct {
 	control []control
 	pieces  []piece
-	last    bool // the connection ends
+	ping    uint64 // the id of one that goes along; 0 = none
+	last    bool   // the connection ends
 }
 
 // piece is a part of one request.
@@ -44,14 +45,15 @@ func (c *Conn) write() {
 		c.next(t)
 		e.encode(t)
 		clear(t.pieces) // the streams are their callers'
-		err = c.flush(e)
+		if err = c.flush(e); err == nil && t.ping != 0 {
+			c.pinged(t.ping)
+		}
 	}
 	if err != nil {
 		c.hear(err)
 		c.lost(err)
 	}
-	c.sayLast(e, err)
-	c.end(err)
+	c.end(err == nil && c.sayLast(e))
 }
 
 // hear is for a connection that can't be written to any more. It takes no more requests, but what the server said before
@@ -90,6 +92,7 @@ func (c *Conn) next(t *turn) {
 	}
 	t.last = c.err != nil
 	t.control, c.control = c.control, t.control[:0]
+	t.ping = c.takePingLocked()
 	c.giveBackLocked(t)
 	c.provoked = 0
 	t.pieces = t.pieces[:0]
@@ -178,21 +181,21 @@ func (c *Conn) flush(e *encoder) error {
 	return nil
 }
 
-// sayLast tells the server that and why the connection ends, where it can still be told.
-func (c *Conn) sayLast(e *encoder, err error) {
+// sayLast tells the server that and why the connection ends, and says whether it could still be told.
+func (c *Conn) sayLast(e *encoder) bool {
 	c.mu.Lock()
-	silent, code := c.silent || err != nil, c.code
+	silent, code := c.silent, c.code
 	c.mu.Unlock()
 	if silent {
-		return
+		return false
 	}
 	e.goAway(code)
-	_ = c.flush(e) // nobody waits for it
+	return c.flush(e) == nil
 }
 
-// end closes the connection. After a write that failed, TLS would try to say farewell for 5 s.
-func (c *Conn) end(err error) {
-	if secure, ok := c.nc.(interface{ NetConn() net.Conn }); ok && err != nil {
+// end closes the connection. TLS would try for 5 s to say farewell to a server that can't be told anything.
+func (c *Conn) end(told bool) {
+	if secure, ok := c.nc.(interface{ NetConn() net.Conn }); ok && !told {
 		_ = secure.NetConn().Close()
 	}
 	_ = c.nc.Close() // nobody needs it any more
