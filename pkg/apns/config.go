@@ -41,7 +41,7 @@ type appConfig struct{}
 var bundleID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
 
 func decodePlatform(block push.Block) (platformConfig, error) {
-	cfg := platformConfig{Transport: transportStd, Connections: defaultConnections, Concurrency: defaultConcurrency}
+	cfg := platformConfig{Transport: transportH2, Connections: defaultConnections, Concurrency: defaultConcurrency}
 	if err := block.Decode(&cfg); err != nil {
 		return cfg, err
 	}

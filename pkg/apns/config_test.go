@@ -19,7 +19,7 @@ func TestOpenTakesAFileWithNothingButApps(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := opened.(*driver)
-	want := platformConfig{Transport: "std", Connections: 4, Concurrency: 1000}
+	want := platformConfig{Transport: "h2", Connections: 4, Concurrency: 1000}
 	if d.cfg != want {
 		t.Errorf("got %+v, want %+v", d.cfg, want)
 	}

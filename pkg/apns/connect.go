@@ -2,6 +2,7 @@ package apns
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 
@@ -38,10 +39,15 @@ func (d *dialer) connect(transport string) connect {
 	return d.connectStd
 }
 
-// connectH2 makes a connection of pkg/h2.
-func (d *dialer) connectH2(ctx context.Context, _ func()) (client, error) {
-	secure, err := d.dial(ctx)
+// connectH2 makes a connection of pkg/h2, through the environment's proxy where it names one.
+func (d *dialer) connectH2(ctx context.Context, refused func()) (client, error) {
+	through := h2.Dialer{TLS: &d.tls, Proxy: http.ProxyFromEnvironment}
+	secure, err := through.Dial(ctx, d.address())
 	if err != nil {
+		var failed *h2.DialError
+		if errors.As(err, &failed) && refusesCertificate(failed.Cause) {
+			refused()
+		}
 		return nil, err
 	}
 	return h2.NewConn(secure, d.settings()), nil

@@ -109,7 +109,7 @@ func readSettings(s push.Settings) (*settings, error) {
 	}
 
 	read := &settings{
-		platform: platformBlock{Transport: transportStd, Concurrency: defaultConcurrency, RampUp: defaultRampUp},
+		platform: platformBlock{Transport: transportH2, Concurrency: defaultConcurrency, RampUp: defaultRampUp},
 		path:     s.Block.Path(),
 		apps:     make(map[string]*appSettings, len(s.Apps)),
 	}

@@ -32,14 +32,22 @@ faults:
 `
 
 // TestDay plays a day on a fast clock to the simulators and to the platforms; time-outs, retries and pauses of circuits
-// keep the true time. It has the machine for itself. Keys are replaced on the way, one of them by what is none. In the end
-// every push has been delivered.
+// keep the true time. It has the machine for itself, and is played over each transport. Keys are replaced on the way, one
+// of them by what is none. In the end every push has been delivered.
 func TestDay(t *testing.T) {
 	if os.Getenv("PUSHFLEET_TEST_KAFKA") == "" {
-		t.Skip("takes a minute: run scripts/integration ./workers/fleet")
+		t.Skip("takes two minutes: run scripts/integration ./workers/fleet")
 	}
+	for _, transport := range transports {
+		t.Run(transport, func(t *testing.T) { playDay(t, transport) })
+	}
+}
+
+func playDay(t *testing.T, transport string) {
 	now := dayClock()
-	f := startEmbeddedAt(t, now, 100, faultSettings, map[string]string{"demo": ""})
+	f := embedded{
+		now: now, transport: transport, concurrency: 100, settings: faultSettings, policies: map[string]string{"demo": ""},
+	}.start(t)
 	key, err := os.ReadFile(f.sim.KeyFile)
 	if err != nil {
 		t.Fatal(err)

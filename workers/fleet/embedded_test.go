@@ -39,54 +39,62 @@ type embeddedFleet struct {
 	stop    func() time.Duration // stops the fleet and says how long that took
 }
 
-// startEmbedded starts a fleet with the apps named, each with the credentials ios and android. settings are the lines of
-// the configuration besides, policies the keys of an app besides; concurrency is how many pushes a credential may have
-// under way.
+// embedded is a fleet as a test wants it.
+type embedded struct {
+	redis       []string          // addresses; several are a cluster, none is one that starts here
+	now         func() time.Time  // the clock of the simulators and the platforms; nil = the true one
+	transport   string            // of both platforms; "" = the default
+	concurrency int               // how many pushes a credential may have under way
+	settings    string            // the lines of the configuration besides
+	policies    map[string]string // by app, the keys of it besides; each has the credentials ios and android
+}
+
+// startEmbedded starts a fleet on what a process can hold.
 func startEmbedded(t *testing.T, concurrency int, settings string, policies map[string]string) *embeddedFleet {
 	t.Helper()
-	return startEmbeddedAt(t, nil, concurrency, settings, policies)
+	return embedded{concurrency: concurrency, settings: settings, policies: policies}.start(t)
 }
 
-// startEmbeddedAt starts it with a clock of the simulators and the platforms; nil = the true one.
-func startEmbeddedAt(t *testing.T, now func() time.Time, concurrency int, settings string, policies map[string]string) *embeddedFleet {
+func (e embedded) start(t *testing.T) *embeddedFleet {
 	t.Helper()
-	redis, err := redisembedded.Start(redisembedded.Config{})
-	if err != nil {
-		t.Fatal(err)
+	if len(e.redis) == 0 {
+		redis, err := redisembedded.Start(redisembedded.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(redis.Close)
+		e.redis = []string{redis.Addr()}
 	}
-	t.Cleanup(redis.Close)
-	return startEmbeddedOn(t, []string{redis.Addr()}, now, concurrency, settings, policies)
-}
-
-// startEmbeddedOn starts it on the Redis at these addresses; several are a cluster.
-func startEmbeddedOn(t *testing.T, redis []string, now func() time.Time, concurrency int, settings string, policies map[string]string) *embeddedFleet {
-	t.Helper()
 	dir := t.TempDir()
 	kafka, err := kafkaembedded.Start(kafkaembedded.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(kafka.Close)
-	sim, err := simulate.Start(simulate.Config{Dir: dir, APNs: true, FCM: true, Now: now, SignedNow: time.Now})
+	sim, err := simulate.Start(simulate.Config{Dir: dir, APNs: true, FCM: true, Now: e.now, SignedNow: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sim.Close() })
+	transport := ""
+	if e.transport != "" {
+		transport = ", transport: " + e.transport
+	}
 	text := fmt.Sprintf(`
 kafka: {brokers: [%q], start: earliest}
 redis: {addrs: [%s]}
 topics: {partitions: 2}
-apns: {endpoint: %q, ca_file: %q, concurrency: %d}
-fcm: {endpoint: %q, ca_file: %q}
+apns: {endpoint: %q, ca_file: %q, concurrency: %d%s}
+fcm: {endpoint: %q, ca_file: %q%s}
 %s
 apps:
-`, kafka.Addr(), `"`+strings.Join(redis, `", "`)+`"`, sim.APNs.URL(), sim.CAFile, concurrency, sim.FCM.URL(), sim.CAFile, settings)
-	for app, keys := range policies {
+`, kafka.Addr(), `"`+strings.Join(e.redis, `", "`)+`"`, sim.APNs.URL(), sim.CAFile, e.concurrency, transport, sim.FCM.URL(), sim.CAFile, transport, e.settings)
+	for app, keys := range e.policies {
 		text += fmt.Sprintf("  %s:\n    credentials:\n      ios: {platform: apns, key_file: %q, key_id: %s, team_id: %s, bundle_id: %s}\n"+
 			"      android: {platform: fcm, service_account_file: %q}\n%s", app, sim.KeyFile, simulate.KeyID, simulate.TeamID,
 			simulate.BundleID, sim.ServiceAccountFile, keys)
 	}
-	f := &embeddedFleet{t: t, sim: sim, now: now}
+	f := &embeddedFleet{t: t, sim: sim, now: e.now}
 	file := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -13,16 +13,17 @@ import (
 
 // endings are what push.events says of messages to users with one phone.
 type endings struct {
-	last    map[string]string // by message and user: its end, as "dead too_large"
-	counts  map[string]int    // of the ends
-	met     map[string]int    // what notifications met on their way, as "retry timeout"
-	attempt int32             // the highest of any
+	last     map[string]string // by message and user: its end, as "dead too_large"
+	counts   map[string]int    // of the ends
+	met      map[string]int    // what notifications met on their way, as "retry timeout"
+	timedOut map[string]bool   // by message and user: whether one of its attempts had no answer in time
+	attempt  int32             // the highest of any
 }
 
 // endings reads every event.
 func (f *embeddedFleet) endings() *endings {
 	f.t.Helper()
-	e := &endings{last: map[string]string{}, counts: map[string]int{}, met: map[string]int{}}
+	e := &endings{last: map[string]string{}, counts: map[string]int{}, met: map[string]int{}, timedOut: map[string]bool{}}
 	err := f.cluster.Scan(f.t.Context(), f.topics.Events(), nil, func(rec *stream.Record) bool {
 		var pack schemasv1.Events
 		if err := pack.UnmarshalVT(rec.Value); err != nil {
@@ -30,12 +31,15 @@ func (f *embeddedFleet) endings() *endings {
 		}
 		for _, event := range pack.GetEvents() {
 			e.attempt = max(e.attempt, event.GetAttempt())
-			end := event.GetDisposition() + " " + event.GetReason()
+			end, which := event.GetDisposition()+" "+event.GetReason(), event.GetMsgKey()+" "+event.GetUser()
 			switch event.GetDisposition() {
 			case "delivered", "dead", "drop_token", "filter":
-				e.last[event.GetMsgKey()+" "+event.GetUser()] = end
+				e.last[which] = end
 			case "retry", "park":
 				e.met[end]++
+				if event.GetReason() == string(push.ReasonTimeout) {
+					e.timedOut[which] = true
+				}
 			}
 		}
 		return true

@@ -177,6 +177,7 @@ type tally struct {
 	pairs      int
 	absent     []string
 	duplicates int
+	repeated   []string // which arrived more than once, by message and user
 	unexpected []string
 	refused    map[string]int // by status and reason
 }
@@ -203,11 +204,15 @@ func tallyOf(t *testing.T, sim *simulate.Simulation, due map[pair]string) *tally
 		times[pair{body.MsgKey + body.Data.MsgKey, entry.Token}]++
 	}
 	for p, n := range times {
-		if _, known := due[p]; !known {
+		who, known := due[p]
+		if !known {
 			s.unexpected = append(s.unexpected, p.key+" to "+p.token)
 			continue
 		}
-		s.duplicates += n - 1
+		if n > 1 {
+			s.duplicates += n - 1
+			s.repeated = append(s.repeated, p.key+" "+who)
+		}
 	}
 	for p, who := range due {
 		if times[p] == 0 {

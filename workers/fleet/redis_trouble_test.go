@@ -93,7 +93,7 @@ func (r *redisRig) start(t *testing.T, redis []string) {
 	t.Helper()
 	r.health = freeAddr(t)
 	settings := "default_app: demo\nretry: {delays: [1s], max_attempts: 20}\nshutdown: {grace: 3s}\nhealth: {listen: \"" + r.health + "\"}"
-	r.embeddedFleet = startEmbeddedOn(t, redis, nil, 100, settings, map[string]string{"demo": ""})
+	r.embeddedFleet = embedded{redis: redis, concurrency: 100, settings: settings, policies: map[string]string{"demo": ""}}.start(t)
 }
 
 func startRedis(t *testing.T, args ...string) *redistest.Server {
