@@ -51,11 +51,14 @@ func (c *P12) Facts() Facts {
 	}
 }
 
-// ParseP12 reads PKCS #12 with one private key and its certificate. It wraps no error of the parsers: theirs may quote
+// ParseP12 reads PKCS #12 with one private key and its certificate, within seconds whatever the file asks for. It wraps no error of the parsers: theirs may quote
 // the content.
 func ParseP12(content []byte, password string) (*P12, error) {
 	if err := notP12(content); err != nil {
 		return nil, err
+	}
+	if asksTooMuch(content, 0) {
+		return nil, fmt.Errorf("it asks for more than %d rounds of key derivation: damaged, or to be exported anew", maxIterations)
 	}
 	key, first, others, err := pkcs12.DecodeChain(content, password)
 	if err != nil {

@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"bytes"
 	"crypto/elliptic"
 	"encoding/pem"
 	"fmt"
@@ -115,6 +116,13 @@ func TestParseP12Refuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := p12(t, nil)
+	// 66,051 rounds, of which a damaged byte makes 8 million: the first such number is that of an encryption, the last the digest's.
+	many := p12(t, func(c *credentialtest.Certificate) { c.Encoder = pkcs12.LegacyDES.WithIterations(0x010203) })
+	rounds, more := []byte{2, 3, 1, 2, 3}, []byte{2, 3, 0x7f, 2, 3}
+	digest := bytes.LastIndex(many, rounds)
+	if digest < 0 || bytes.Count(many, rounds) < 2 {
+		t.Fatal("the file does not say how many rounds it takes")
+	}
 	for name, c := range map[string]struct {
 		content  []byte
 		password string
@@ -123,6 +131,8 @@ func TestParseP12Refuses(t *testing.T) {
 		"nothing":                   {nil, "", "not a PKCS #12 file"},
 		"garbage":                   {[]byte("secret garbage"), "", "not a PKCS #12 file"},
 		"a file cut off":            {good[:len(good)/2], password, "not a PKCS #12 file"},
+		"endless rounds to decrypt": {bytes.Replace(many, rounds, more, 1), password, "more than 5000000 rounds"},
+		"endless rounds to verify":  {slices.Concat(many[:digest], more, many[digest+5:]), password, "more than 5000000 rounds"},
 		"a wrong password":          {good, "battery staple", "wrong password"},
 		"no password":               {good, "", "needs its password"},
 		"a p8":                      {encode(t, "PRIVATE KEY", generate(t, elliptic.P256())), "", "PEM, want PKCS #12"},
