@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ const (
 // answer holds little.
 type maker struct {
 	settings Settings
+	yield    func() // lets other goroutines run before a writer that waited looks
 	indexed  map[string]struct{}
 	streams  sync.Pool // of *stream
 	requests sync.Pool // of *request, until they are encoded
@@ -42,7 +44,7 @@ type maker struct {
 }
 
 func newMaker(settings Settings) *maker {
-	m := &maker{settings: settings.withDefaults(), indexed: make(map[string]struct{}, len(settings.Indexed))}
+	m := &maker{settings: settings.withDefaults(), yield: runtime.Gosched, indexed: make(map[string]struct{}, len(settings.Indexed))}
 	for _, name := range settings.Indexed {
 		m.indexed[name] = struct{}{}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -87,7 +86,7 @@ func (c *Conn) next(t *turn) {
 		}
 		c.idle = false
 		c.mu.Unlock()
-		runtime.Gosched() // who is about to send does so first, and goes along
+		c.make.yield() // who is about to send does so first, and goes along
 		c.mu.Lock()
 	}
 	t.last = c.err != nil
