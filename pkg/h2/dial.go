@@ -87,7 +87,7 @@ func handshake(ctx context.Context, below net.Conn, config *tls.Config) (*tls.Co
 func (d *Dialer) below(ctx context.Context, address string) (net.Conn, error) {
 	proxy, err := d.proxy(address)
 	if err != nil {
-		return nil, fmt.Errorf("find the proxy: %w", err)
+		return nil, errors.New("the address of the proxy to go through is not valid") // err quotes it, password and all
 	}
 	if proxy == nil {
 		return d.open(ctx, address)

@@ -138,7 +138,9 @@ func TestAConnectionThatCannotBeSetUpTellsWhy(t *testing.T) {
 		{"a proxy that talks on", through((&proxy{answer: "HTTP/1.1 200 OK\r\n\r\nhello"}).start(t)), "server.test:443", "before TLS"},
 		{"a proxy without an end", through((&proxy{answer: "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20)}).start(t)), "server.test:443", "EOF"},
 		{"a proxy of another kind", Dialer{Proxy: http.ProxyURL(&url.URL{Scheme: "socks4", Host: "proxy.test"})}, "server.test:443", "socks4"},
-		{"a proxy that can't be found", Dialer{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("not set") }}, "server.test:443", "not set"},
+		{"a proxy whose address is wrong", Dialer{Proxy: func(*http.Request) (*url.URL, error) {
+			return nil, errors.New(`invalid proxy address "http://user:secret%zz@proxy.test"`)
+		}}, "server.test:443", "address of the proxy"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
