@@ -425,6 +425,7 @@ func TestAnErrorNeverQuotesTheRequest(t *testing.T) {
 		"a field's value": func(r *http.Request) { r.Header["Authorization"] = []string{"secret\n"} },
 		"a host":          func(r *http.Request) { r.Host = "secret secret" },
 		"a path":          func(r *http.Request) { r.URL.Opaque = "secret" },
+		"a query":         func(r *http.Request) { r.URL.RawQuery = "secret\r\nx: y" },
 		"a scheme":        func(r *http.Request) { r.URL.Scheme = "secret" },
 		"no URL":          func(r *http.Request) { r.URL = nil },
 		"trailers":        func(r *http.Request) { r.Trailer = http.Header{"Secret": nil} },

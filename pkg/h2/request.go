@@ -156,7 +156,7 @@ func (out *request) target(r *http.Request) error {
 		return errors.New("no valid host in the request")
 	}
 	path := r.URL.RequestURI()
-	if !strings.HasPrefix(path, "/") && path != "*" {
+	if !strings.HasPrefix(path, "/") && path != "*" || !httpguts.ValidHeaderFieldValue(path) { // a query is taken as it is
 		return errors.New("no valid path in the request")
 	}
 	method := r.Method
