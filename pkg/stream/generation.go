@@ -63,6 +63,8 @@ type generation struct {
 	group  *kafka.Generation
 	handle func(context.Context, []*Record)
 
+	divided map[string]int // partitions by topic that this member dealt out to all; nil = another leads the group
+
 	mu       sync.Mutex
 	lanes    []*lane
 	all      []*partition
@@ -72,6 +74,7 @@ type generation struct {
 	queued chan struct{} // woken when a queue got records
 	place  chan struct{} // woken when a partition lost its leader
 	locate chan struct{} // woken when a partition lost its position
+	rejoin chan struct{} // woken when there are partitions that nobody was given
 	wg     sync.WaitGroup
 }
 
@@ -79,6 +82,7 @@ func newGeneration(s *Source, group *kafka.Generation, handle func(context.Conte
 	g := &generation{
 		source: s, group: group, handle: handle, renewing: map[string]topicID{},
 		queued: make(chan struct{}, 1), place: make(chan struct{}, 1), locate: make(chan struct{}, 1),
+		rejoin: make(chan struct{}, 1),
 	}
 	for i, l := range s.cfg.Lanes {
 		rt := &lane{weight: l.Weight, usage: s.meter.lanes[i], fetchers: map[int32]bool{}, room: make(chan struct{}, 1)}
@@ -97,8 +101,8 @@ func newGeneration(s *Source, group *kafka.Generation, handle func(context.Conte
 	return g
 }
 
-// run lives until the generation is revoked or stop ends, and then drains and commits. While stop drains, the caller
-// keeps the membership alive.
+// run lives until the generation is revoked, stop ends or the partitions are to be dealt out anew, and then drains and
+// commits. While stop drains, the caller keeps the membership alive.
 func (g *generation) run(revoked, stop context.Context) {
 	fetching, stopFetching := context.WithCancel(context.WithoutCancel(stop))
 	handling, stopHandling := context.WithCancel(context.WithoutCancel(stop))
@@ -106,6 +110,7 @@ func (g *generation) run(revoked, stop context.Context) {
 	g.wg.Go(func() { g.placeLoop(fetching) })
 	g.wg.Go(func() { g.locateLoop(fetching) })
 	g.wg.Go(func() { g.watchTopics(fetching) })
+	g.wg.Go(func() { g.watchDivision(fetching) })
 	dispatched := make(chan struct{})
 	go func() {
 		defer close(dispatched)
@@ -114,10 +119,14 @@ func (g *generation) run(revoked, stop context.Context) {
 
 	tick := time.NewTicker(g.source.cfg.CommitInterval)
 	defer tick.Stop()
-	for revoked.Err() == nil && stop.Err() == nil {
+	for over := false; !over; {
 		select {
 		case <-revoked.Done():
+			over = true
 		case <-stop.Done():
+			over = true
+		case <-g.rejoin:
+			over = true
 		case <-tick.C:
 			_ = g.commit() // tried again, and logged once
 			g.report()
@@ -127,6 +136,26 @@ func (g *generation) run(revoked, stop context.Context) {
 	g.drain(stopHandling, dispatched, tick.C)
 	g.conclude(stop.Err() != nil)
 	g.wg.Wait()
+}
+
+// watchDivision ends a generation in which there are partitions that nobody was given. The broker that the group's leader
+// asks for them may not know a new topic yet, or all of its partitions; kafka-go deals out what it was told, and takes what
+// it hears a moment later for what it has dealt out.
+func (g *generation) watchDivision(ctx context.Context) {
+	for g.divided != nil && sleep(ctx, g.source.cfg.PartitionWatch) {
+		m, err := g.source.cluster.metadata(ctx, g.source.topics)
+		if err != nil {
+			continue
+		}
+		for _, t := range m.Topics {
+			if topicError(t) == nil && len(t.Partitions) > g.divided[t.Name] {
+				g.source.log.Info("partitions that no member has: joining again", zap.String("topic", t.Name),
+					zap.Int("partitions", len(t.Partitions)), zap.Int("dealt", g.divided[t.Name]))
+				notify(g.rejoin)
+				return
+			}
+		}
+	}
 }
 
 // drainPoll is how often a drain looks whether everything was settled. It happens once a generation.

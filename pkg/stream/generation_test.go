@@ -267,3 +267,36 @@ func TestWhatWasAcknowledgedIsNotRepeatedAfterALostCommit(t *testing.T) {
 		t.Error("no commit failed")
 	}
 }
+
+// TestATopicThatTheLeaderOfTheGroupHeardOfTooLateIsRead has the broker that deals with the group learn of a topic later than
+// the others: between the division of its partitions and the first look at whether it has changed.
+func TestATopicThatTheLeaderOfTheGroupHeardOfTooLateIsRead(t *testing.T) {
+	t.Parallel()
+	l := newFakeLab(t, 1)
+	topic := l.topic(2)
+	asked := 0
+	l.fake.Cluster().ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if l.fake.Cluster().KeepControl(); req.GetVersion() != groupMetadata {
+			return nil, nil, false
+		}
+		if asked++; asked > 1 {
+			return nil, nil, false
+		}
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		unknown := kmsg.NewMetadataResponseTopic()
+		unknown.Topic, unknown.ErrorCode = &topic, kerr.UnknownTopicOrPartition.Code
+		res.Topics = append(res.Topics, unknown)
+		return res, nil, true
+	})
+	m := l.run(SourceConfig{Group: "late", Lanes: []Lane{{Topics: []string{topic}}}, PartitionWatch: 100 * time.Millisecond}, nil)
+	for id := range int32(2) {
+		l.publish(l.publisher(), topic, id, "a")
+	}
+	eventually(t, "both partitions are read", func() bool { return len(m.all()) == 2 })
+	if n := m.Stats().Generations; n != 2 {
+		t.Errorf("%d generations, want one without partitions and one with all", n)
+	}
+}
+
+// groupMetadata is the version in which kafka-go's consumer group asks for partitions; nobody else here uses it.
+const groupMetadata = 6

@@ -40,7 +40,7 @@ func (s *Source) Run(ctx context.Context, handle func(ctx context.Context, batch
 		Brokers:                []string{anyBroker},
 		Dialer:                 s.cluster.groupDialer(),
 		Topics:                 s.topics,
-		GroupBalancers:         []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}},
+		GroupBalancers:         []kafka.GroupBalancer{balancer{source: s}},
 		HeartbeatInterval:      s.cfg.SessionTimeout / 10,
 		SessionTimeout:         s.cfg.SessionTimeout,
 		RebalanceTimeout:       s.cfg.RebalanceTimeout,
@@ -86,6 +86,7 @@ func (s *Source) generation(ctx context.Context, group *kafka.ConsumerGroup, han
 		return
 	}
 	g := newGeneration(s, assignment, handle)
+	g.divided = s.takeDivided()
 	began := time.Now()
 	s.absent.over()
 	s.stats.generations.Add(1)
@@ -105,6 +106,34 @@ func (s *Source) generation(ctx context.Context, group *kafka.ConsumerGroup, han
 		sleep(ctx, joinBackoff)
 		s.waitForTopics(ctx)
 	}
+}
+
+// balancer deals the partitions out in turn, and notes how many of each topic it has dealt. Only the member that leads its
+// group is asked.
+type balancer struct {
+	kafka.RoundRobinGroupBalancer
+	source *Source
+}
+
+// AssignGroups implements kafka.GroupBalancer.
+func (b balancer) AssignGroups(members []kafka.GroupMember, partitions []kafka.Partition) kafka.GroupMemberAssignments {
+	divided := map[string]int{}
+	for _, p := range partitions {
+		divided[p.Topic]++
+	}
+	b.source.mu.Lock()
+	b.source.divided = divided
+	b.source.mu.Unlock()
+	return b.RoundRobinGroupBalancer.AssignGroups(members, partitions)
+}
+
+// takeDivided is what this member has dealt out for the generation that begins; nil = another leads the group.
+func (s *Source) takeDivided() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	divided := s.divided
+	s.divided = nil
+	return divided
 }
 
 // leave ends the membership, so that the others get the partitions at once.

@@ -66,6 +66,7 @@ type Source struct {
 	left    map[topicPartition]leftover
 	seen    map[topicPartition]seen
 	ids     map[string]topicID // of the logs that left and seen speak of
+	divided map[string]int     // partitions by topic that this member dealt out as the group's leader; until the generation begins
 	current *generation        // nil while there is none
 	idle    error              // why there is none
 }

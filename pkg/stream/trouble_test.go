@@ -199,9 +199,27 @@ func (f *flow) until(what string, ok func() bool) {
 	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
+			f.tell()
 			f.t.Fatalf("never happened: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// tell logs where the flow stands, and what it has logged.
+func (f *flow) tell() {
+	f.t.Helper()
+	f.mu.Lock()
+	members, next, written := slices.Clone(f.members), f.next, f.written
+	f.mu.Unlock()
+	f.t.Logf("%s: %d records, %d written; writing: %v, %+v", f.topic, next, written, f.p.Ready(), f.p.Stats())
+	for _, m := range members {
+		f.t.Logf("a member has read %d: %v, %+v, %+v", len(m.all()), m.Ready(), m.Stats(), m.Lag())
+	}
+	ends, err := f.cluster.Ends(f.t.Context(), f.topic)
+	f.t.Logf("the log ends at %v, %v", ends, err)
+	for _, e := range f.logs.All() {
+		f.t.Logf("%s %s %s %v", e.Time.Format(time.StampMilli), e.Level, e.Message, e.ContextMap())
 	}
 }
 

@@ -133,7 +133,17 @@ func (f *flow) remake(partitions int) {
 		res, err := f.cluster.client.DeleteTopics(contextFor(f.t), &kafka.DeleteTopicsRequest{Topics: []string{f.topic}})
 		return err == nil && (res.Errors[f.topic] == nil || errors.Is(res.Errors[f.topic], kafka.UnknownTopicOrPartition))
 	})
-	f.until("it is gone", func() bool { return errors.Is(f.cluster.exist(f.t.Context(), []string{f.topic}), ErrNoTopic) })
+	client := f.kgo()
+	for broker := range 3 { // one that has not heard of it takes records, and forgets them
+		f.until("every broker knows that it is gone", func() bool {
+			req := kmsg.NewPtrMetadataRequest()
+			topic := kmsg.NewMetadataRequestTopic()
+			topic.Topic = &f.topic
+			req.Topics = append(req.Topics, topic)
+			res, err := client.Broker(broker+1).Request(contextFor(f.t), req)
+			return err == nil && res.(*kmsg.MetadataResponse).Topics[0].ErrorCode == kerr.UnknownTopicOrPartition.Code
+		})
+	}
 	f.create(f.topic, partitions)
 }
 
