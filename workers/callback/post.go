@@ -57,7 +57,7 @@ func newClient(cfg Config) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  discreet(http.ProxyFromEnvironment),
 			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSClientConfig:        cfg.TLS,
 			TLSHandshakeTimeout:    dialTimeout,
@@ -68,6 +68,17 @@ func newClient(cfg Config) *http.Client {
 			MaxResponseHeaderBytes: maxHeaders,
 			DisableCompression:     true,
 		},
+	}
+}
+
+// discreet keeps the address of a proxy, which may hold a password, out of the error that it is wrong.
+func discreet(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(r *http.Request) (*url.URL, error) {
+		u, err := proxy(r)
+		if err != nil {
+			return nil, errors.New("the address of the proxy in the environment is wrong")
+		}
+		return u, nil
 	}
 }
 
