@@ -49,6 +49,7 @@ var binaries = []testBinary{
 	{"./pkg/fcm", bench{"^BenchmarkSend$", "50000x"}, []bench{
 		{"^BenchmarkLatency$", "50000x"},
 		{"^BenchmarkInFlight$/^h2$", "1x"},
+		{"^BenchmarkInFlight$/^h2-limited$", "1x"},
 		{"^BenchmarkInFlight$/^std$", "1x"},
 		{"^BenchmarkColdStart$", "5x"},
 	}},
