@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -79,19 +78,9 @@ func BenchmarkLatency(b *testing.B) {
 func BenchmarkInFlight(b *testing.B) {
 	const inFlight = 20_000
 	const latency = 30 * time.Second // of which 20 go by until the 200 connections are open that this takes
-	for _, c := range []struct {
-		name, transport string
-		limit           int64 // as GOMEMLIMIT sets it; 0 = none
-	}{
-		{name: "h2", transport: "h2"},
-		{name: "h2-limited", transport: "h2", limit: 220 << 20},
-		{name: "std", transport: "std"},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			if c.limit > 0 {
-				defer debug.SetMemoryLimit(debug.SetMemoryLimit(c.limit))
-			}
-			sender := startProcess(b, latency).connect(b, map[string]any{"transport": c.transport, "concurrency": inFlight})
+	for _, transport := range transports {
+		b.Run(transport, func(b *testing.B) {
+			sender := startProcess(b, latency).connect(b, map[string]any{"transport": transport, "concurrency": inFlight})
 			batch := repeated(numbered(500), inFlight)
 			ctx, cancel := context.WithTimeout(b.Context(), 4*latency)
 			defer cancel()

@@ -66,8 +66,6 @@ var fcmFigures = []figure{
 		measured: series{fcm, "Latency/std", "sends/s"}},
 	{name: "FCM: resident memory, 20,000 in flight, h2", unit: "MB",
 		measured: series{fcm, "InFlight/h2", "MB"}},
-	{name: "FCM: resident memory, 20,000 in flight, h2, GOMEMLIMIT=220MiB", unit: "MB", bound: atMost(250, "250 MB"),
-		measured: series{fcm, "InFlight/h2-limited", "MB"}},
 	{name: "FCM: resident memory, 20,000 in flight, std", unit: "MB",
 		measured: series{fcm, "InFlight/std", "MB"}},
 	{name: "FCM: connections, cold start of 1,000 callers, h2", bound: atMost(4, "4"),

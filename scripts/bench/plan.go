@@ -49,7 +49,6 @@ var binaries = []testBinary{
 	{"./pkg/fcm", bench{"^BenchmarkSend$", "50000x"}, []bench{
 		{"^BenchmarkLatency$", "50000x"},
 		{"^BenchmarkInFlight$/^h2$", "1x"},
-		{"^BenchmarkInFlight$/^h2-limited$", "1x"},
 		{"^BenchmarkInFlight$/^std$", "1x"},
 		{"^BenchmarkColdStart$", "5x"},
 	}},
