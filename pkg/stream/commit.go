@@ -29,17 +29,7 @@ type mark struct {
 // committed even before anything was read from it, so that the start stays where it was. The group takes offsets from
 // its present generation only: what a member commits that was thought dead is refused.
 func (g *generation) commit() error {
-	g.mu.Lock()
-	var marks []mark
-	for _, p := range g.all {
-		if p.win == nil || p.renewed { // offsets of the former log mean nothing in the new one
-			continue
-		}
-		if offset, dirty := p.win.uncommitted(); dirty {
-			marks = append(marks, mark{p, p.win, offset})
-		}
-	}
-	g.mu.Unlock()
+	marks := g.uncommitted()
 	if len(marks) == 0 {
 		return nil
 	}
@@ -59,6 +49,26 @@ func (g *generation) commit() error {
 	}
 	g.source.commits.over()
 	return nil
+}
+
+// uncommitted is what the group is to know. Offsets of a log that is no more mean nothing in the one in its place: there it
+// is to begin at the first record, whoever reads it then.
+func (g *generation) uncommitted() (marks []mark) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.all {
+		if p.win == nil {
+			continue
+		}
+		offset, dirty := p.win.uncommitted()
+		if p.isRenewed() {
+			offset, dirty = 0, true
+		}
+		if dirty {
+			marks = append(marks, mark{p, p.win, offset})
+		}
+	}
+	return marks
 }
 
 func offsetsOf(marks []mark) map[string]map[int]int64 {

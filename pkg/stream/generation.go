@@ -2,10 +2,12 @@ package stream
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/metadata"
 	"go.uber.org/zap"
 )
 
@@ -16,17 +18,17 @@ type partition struct {
 	lane *lane
 	win  *window // nil until the position is known; replaced when it is reset
 
-	assigned      int64 // what the group had committed; negative = nothing
-	located       bool  // offset is known to be in the log
-	suspect       bool  // it is to be asked whether the log is still the one that was read
-	outOfRange    bool  // it is not in the log
-	moved         bool  // it is out of range because the log is another
-	renewed       bool  // its topic was made anew; until its position is, too
-	valid         int64 // up to where the log is the one that was read, where it moved; negative = nowhere
-	epoch         int32 // leader epoch of the last record that was read; -1 = not known
-	accepted      int32 // another epoch whose records go on from there; -1 = none
-	offset        int64 // next to fetch
-	needs         int   // size of the record at offset, where it had no room; 0 = not known
+	assigned      int64   // what the group had committed; negative = nothing
+	located       bool    // offset is known to be in the log
+	suspect       bool    // it is to be asked whether the log is still the one that was read
+	outOfRange    bool    // it is not in the log
+	moved         bool    // it is out of range because the log is another
+	renewed       topicID // of the topic that was made in the place of the one that was read, until the position is, too
+	valid         int64   // up to where the log is the one that was read, where it moved; negative = nowhere
+	epoch         int32   // leader epoch of the last record that was read; -1 = not known
+	accepted      int32   // another epoch whose records go on from there; -1 = none
+	offset        int64   // next to fetch
+	needs         int     // size of the record at offset, where it had no room; 0 = not known
 	leader        int32
 	fetching      bool
 	highWatermark int64
@@ -63,13 +65,13 @@ type generation struct {
 	group  *kafka.Generation
 	handle func(context.Context, []*Record)
 
-	divided map[string]int // partitions by topic that this member dealt out to all; nil = another leads the group
+	divided   map[string]int // partitions by topic that this member dealt out to all; nil = another leads the group
+	redivided int            // generations before, in a row, that ended because theirs were wrong
 
 	mu       sync.Mutex
 	lanes    []*lane
 	all      []*partition
 	draining bool
-	renewing map[string]topicID // topics that were made anew, until all their partitions have new positions
 
 	queued chan struct{} // woken when a queue got records
 	place  chan struct{} // woken when a partition lost its leader
@@ -80,7 +82,7 @@ type generation struct {
 
 func newGeneration(s *Source, group *kafka.Generation, handle func(context.Context, []*Record)) *generation {
 	g := &generation{
-		source: s, group: group, handle: handle, renewing: map[string]topicID{},
+		source: s, group: group, handle: handle,
 		queued: make(chan struct{}, 1), place: make(chan struct{}, 1), locate: make(chan struct{}, 1),
 		rejoin: make(chan struct{}, 1),
 	}
@@ -138,22 +140,31 @@ func (g *generation) run(revoked, stop context.Context) {
 	g.wg.Wait()
 }
 
-// watchDivision ends a generation in which there are partitions that nobody was given. The broker that the group's leader
-// asks for them may not know a new topic yet, or all of its partitions; kafka-go deals out what it was told, and takes what
-// it hears a moment later for what it has dealt out.
+// watchDivision ends a generation whose partitions were dealt out wrongly. The broker that the group's leader asks for them
+// may not know a new topic yet, or all of its partitions; kafka-go deals out what it was told, and takes what it hears a
+// moment later for what it has dealt out. Two looks in a row have to agree, and each generation that did not help makes the
+// next one wait twice as long, up to 16 times: the broker may lag for longer.
 func (g *generation) watchDivision(ctx context.Context) {
-	for g.divided != nil && sleep(ctx, g.source.cfg.PartitionWatch) {
-		m, err := g.source.cluster.metadata(ctx, g.source.topics)
+	s := g.source
+	for wrong := 0; g.divided != nil && sleep(ctx, s.cfg.PartitionWatch<<min(g.redivided, 4)); {
+		m, err := s.cluster.metadata(ctx, s.topics)
 		if err != nil {
 			continue
 		}
-		for _, t := range m.Topics {
-			if topicError(t) == nil && len(t.Partitions) > g.divided[t.Name] {
-				g.source.log.Info("partitions that no member has: joining again", zap.String("topic", t.Name),
-					zap.Int("partitions", len(t.Partitions)), zap.Int("dealt", g.divided[t.Name]))
-				notify(g.rejoin)
-				return
-			}
+		at := slices.IndexFunc(m.Topics, func(t metadata.ResponseTopic) bool {
+			return topicError(t) == nil && len(t.Partitions) != g.divided[t.Name]
+		})
+		if at < 0 {
+			wrong, g.redivided = 0, 0
+			s.redivide(0)
+			continue
+		}
+		if wrong++; wrong == 2 {
+			s.log.Warn("partitions are dealt out wrongly: joining again", zap.String("topic", m.Topics[at].Name),
+				zap.Int("partitions", len(m.Topics[at].Partitions)), zap.Int("dealt", g.divided[m.Topics[at].Name]))
+			s.redivide(g.redivided + 1)
+			notify(g.rejoin)
+			return
 		}
 	}
 }

@@ -32,8 +32,8 @@ const (
 	epochsOfConsumer = 3
 )
 
-// topicIDs asks for the topics' ids; what does not exist is left out.
-func (c *Cluster) topicIDs(ctx context.Context, topics []string) (map[string]topicID, error) {
+// topicIDs asks a broker for the topics' ids, [noLeader] = any; what it does not know is left out.
+func (c *Cluster) topicIDs(ctx context.Context, broker int32, topics []string) (map[string]topicID, error) {
 	ctx, cancel := context.WithTimeout(ctx, lineageTimeout)
 	defer cancel()
 	req := kmsg.NewPtrMetadataRequest()
@@ -43,7 +43,7 @@ func (c *Cluster) topicIDs(ctx context.Context, topics []string) (map[string]top
 		t.Topic = &name
 		req.Topics = append(req.Topics, t)
 	}
-	res, err := c.raw(ctx, noLeader, req)
+	res, err := c.raw(ctx, broker, req)
 	if err != nil {
 		return nil, fmt.Errorf("ids of topics: %w", err)
 	}
@@ -134,7 +134,7 @@ const (
 // suspect stops a partition until verify has asked whether its log is the one that was read, unless it is known to be
 // another; guarded by g.mu.
 func (g *generation) suspect(p *partition) {
-	p.leader, p.located, p.suspect = noLeader, false, !p.renewed
+	p.leader, p.located, p.suspect = noLeader, false, !p.isRenewed()
 	notify(g.locate)
 	notify(g.place)
 }
@@ -149,7 +149,7 @@ func (g *generation) verify(ctx context.Context, suspects []*partition) {
 	known, err := cluster.lineageKnown(ctx)
 	var ids map[string]topicID
 	if err == nil && known {
-		ids, err = cluster.topicIDs(ctx, slices.Collect(maps.Keys(topics)))
+		ids, err = cluster.topicIDs(ctx, noLeader, slices.Collect(maps.Keys(topics)))
 	}
 	for topic, id := range ids {
 		g.identify(topic, id)
@@ -205,7 +205,7 @@ func (g *generation) unanswered(ctx context.Context, p *partition, err error) {
 func (g *generation) cleared(p *partition, end int64) {
 	p.suspect = false
 	switch {
-	case p.renewed: // meanwhile; the epoch's end is one of the new log
+	case p.isRenewed(): // meanwhile; the epoch's end is one of the new log
 	case end < p.offset:
 		p.outOfRange, p.moved, p.valid = true, true, end
 	case !p.outOfRange:
@@ -222,7 +222,7 @@ func (g *generation) watchTopics(ctx context.Context) {
 		if known, err := cluster.lineageKnown(ctx); err != nil || !known {
 			continue
 		}
-		ids, err := cluster.topicIDs(ctx, g.source.topics)
+		ids, err := cluster.topicIDs(ctx, noLeader, g.source.topics)
 		if err != nil {
 			continue
 		}
@@ -232,52 +232,76 @@ func (g *generation) watchTopics(ctx context.Context) {
 	}
 }
 
-// identify compares a topic's id with the one that this process has read, and has all partitions of a topic that was made
-// anew read from their start. The process takes over the new id when that is done: a generation that ends before leaves
-// it to the next one.
+// identify compares a topic's id with the one of the logs that this process has read, and has the partitions of a topic that
+// was made anew read from their start. The process takes over the new id of a partition when its position is a new one: a
+// generation that ends before leaves it to the next. A broker that lags may tell an id that was replaced: none is used twice.
 func (g *generation) identify(topic string, id topicID) {
 	s := g.source
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, known := s.ids[topic]
-	switch {
-	case id == (topicID{}) || known && before == id || g.renewing[topic] == id:
-		return
-	case !known:
-		s.ids[topic] = id
+	if _, former := s.replaced[id]; former || id == (topicID{}) {
 		return
 	}
-	s.log.Error("topic was made anew: reading it from its start", zap.String("topic", topic))
-	s.forget(topic)
-	g.renewing[topic] = id
+	anew := false
 	for _, p := range g.all {
-		if p.topic == topic {
-			p.located, p.suspect, p.renewed = false, false, true
+		if p.topic != topic || p.renewed == id {
+			continue
+		}
+		before, known := s.ids[p.topicPartition]
+		switch {
+		case !known:
+			s.ids[p.topicPartition] = id
+		case before != id:
+			anew = true
+			s.replaced[before] = struct{}{}
+			delete(s.left, p.topicPartition)
+			delete(s.seen, p.topicPartition)
+			p.renewed, p.located, p.suspect = id, false, false
 			p.outOfRange, p.moved, p.valid = true, true, -1
 		}
 	}
-	g.renewed(topic)
-	notify(g.locate)
-}
-
-// renewed takes over the id of a topic that was made anew once all its partitions here have their new positions; guarded
-// by g.mu and the source's.
-func (g *generation) renewed(topic string) {
-	id, ok := g.renewing[topic]
-	if !ok || slices.ContainsFunc(g.all, func(p *partition) bool { return p.topic == topic && p.renewed }) {
-		return
+	if anew {
+		s.log.Error("topic was made anew: reading it from its start", zap.String("topic", topic))
+		notify(g.locate)
 	}
-	delete(g.renewing, topic)
-	g.source.ids[topic] = id
 }
 
-// forget drops what is known of a topic's former log; guarded by s.mu.
-func (s *Source) forget(topic string) {
-	of := func(tp topicPartition) bool { return tp.topic == topic }
-	maps.DeleteFunc(s.left, func(tp topicPartition, _ leftover) bool { return of(tp) })
-	maps.DeleteFunc(s.seen, func(tp topicPartition, _ seen) bool { return of(tp) })
+// isRenewed says that the topic was made anew, and the position is still one of the former log; guarded by g.mu.
+func (p *partition) isRenewed() bool { return p.renewed != topicID{} }
+
+// errFormerLog says that a broker has not heard yet that a topic was made anew.
+var errFormerLog = errors.New("the leader still has the log of the topic that was deleted")
+
+// checkRenewed asks the leaders of partitions whose topic was made anew whether they know: one that does not would tell the
+// bounds of the former log. awaited is the id that each is to have.
+func (c *Cluster) checkRenewed(ctx context.Context, topic string, awaited map[topicPartition]topicID) error {
+	if len(awaited) == 0 {
+		return nil
+	}
+	leaders, err := c.leaders(ctx, []string{topic})
+	if err != nil {
+		return err
+	}
+	told := map[int32]topicID{}
+	for tp, id := range awaited {
+		leader, ok := leaders[tp]
+		if !ok {
+			return partitionError{tp, kafka.LeaderNotAvailable}
+		}
+		if _, ok := told[leader]; !ok {
+			ids, err := c.topicIDs(ctx, leader, []string{topic})
+			if err != nil {
+				return err
+			}
+			told[leader] = ids[topic]
+		}
+		if told[leader] != id {
+			return partitionError{tp, errFormerLog}
+		}
+	}
+	return nil
 }
 
 // seen is how far a partition was read, and the leader epoch of the last record.

@@ -153,6 +153,17 @@ var errStartPending = errors.New("waiting for the start of the topic to be commi
 
 // locateTopic finds the positions of partitions without a committed offset, or whose offset is not in the log.
 func (g *generation) locateTopic(ctx context.Context, topic string, partitions []*partition) error {
+	g.mu.Lock()
+	renewed := make(map[topicPartition]topicID)
+	for _, p := range partitions {
+		if p.isRenewed() {
+			renewed[p.topicPartition] = p.renewed
+		}
+	}
+	g.mu.Unlock()
+	if err := g.source.cluster.checkRenewed(ctx, topic, renewed); err != nil {
+		return err
+	}
 	latest := g.source.cfg.Start[topic] == StartLatest &&
 		slices.ContainsFunc(partitions, func(p *partition) bool { return !p.outOfRange })
 	var ask []int32 // nil = all: the start is committed on every partition
@@ -174,6 +185,9 @@ func (g *generation) locateTopic(ctx context.Context, topic string, partitions [
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range partitions {
+		if p.renewed != renewed[p.topicPartition] {
+			continue // it was made anew meanwhile: these are bounds of the former log
+		}
 		b := bounds[p.partition]
 		start, ok := starts[p.partition]
 		switch {
@@ -202,7 +216,7 @@ func (g *generation) reset(p *partition, b bound) {
 	g.source.stats.outOfRange.Add(1)
 	fields := []zap.Field{zap.String("topic", p.topic), zap.Int32("partition", p.partition), zap.Int64("offset", p.offset),
 		zap.Int64("going_on_at", to), zap.Int64("first", b.first), zap.Int64("end", b.end)}
-	if p.offset < b.first {
+	if p.offset < b.first && !p.isRenewed() {
 		g.source.log.Error("records expired before they were read", append(fields, zap.Int64("unread", b.first-p.offset))...)
 	} else {
 		g.source.log.Error("the log is not the one that was read: going on where they part", fields...)
@@ -215,11 +229,11 @@ func (g *generation) reset(p *partition, b bound) {
 	p.outOfRange, p.moved, p.needs, p.offset, p.epoch, p.accepted = false, false, 0, to, -1, -1
 	p.located = true
 	p.recovered()
-	if p.renewed {
-		p.renewed = false
+	if p.isRenewed() {
 		g.source.mu.Lock()
-		g.renewed(p.topic)
+		g.source.ids[p.topicPartition] = p.renewed
 		g.source.mu.Unlock()
+		p.renewed = topicID{}
 	}
 	notify(g.place)
 }

@@ -79,6 +79,7 @@ func (s *Source) waitForTopics(ctx context.Context) {
 // generation waits for the next assignment and lives through it.
 func (s *Source) generation(ctx context.Context, group *kafka.ConsumerGroup, handle func(context.Context, []*Record)) {
 	assignment, err := group.Next(ctx)
+	divided, redivided := s.takeDivided()
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, kafka.RebalanceInProgress) {
 			s.setIdle(err)
@@ -86,7 +87,7 @@ func (s *Source) generation(ctx context.Context, group *kafka.ConsumerGroup, han
 		return
 	}
 	g := newGeneration(s, assignment, handle)
-	g.divided = s.takeDivided()
+	g.divided, g.redivided = divided, redivided
 	began := time.Now()
 	s.absent.over()
 	s.stats.generations.Add(1)
@@ -127,13 +128,20 @@ func (b balancer) AssignGroups(members []kafka.GroupMember, partitions []kafka.P
 	return b.RoundRobinGroupBalancer.AssignGroups(members, partitions)
 }
 
-// takeDivided is what this member has dealt out for the generation that begins; nil = another leads the group.
-func (s *Source) takeDivided() map[string]int {
+// takeDivided is what this member has dealt out for the generation that begins, nil = another leads the group, and how many
+// generations in a row ended because that was wrong.
+func (s *Source) takeDivided() (divided map[string]int, redivided int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	divided := s.divided
-	s.divided = nil
-	return divided
+	divided, s.divided = s.divided, nil
+	return divided, s.redivided
+}
+
+// redivide notes how many generations in a row ended because their partitions were dealt out wrongly.
+func (s *Source) redivide(generations int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.redivided = generations
 }
 
 // leave ends the membership, so that the others get the partitions at once.

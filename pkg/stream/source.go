@@ -62,13 +62,15 @@ type Source struct {
 	reading trouble // partitions that cannot be read
 	commits trouble
 
-	mu      sync.Mutex
-	left    map[topicPartition]leftover
-	seen    map[topicPartition]seen
-	ids     map[string]topicID // of the logs that left and seen speak of
-	divided map[string]int     // partitions by topic that this member dealt out as the group's leader; until the generation begins
-	current *generation        // nil while there is none
-	idle    error              // why there is none
+	mu        sync.Mutex
+	left      map[topicPartition]leftover
+	seen      map[topicPartition]seen
+	ids       map[topicPartition]topicID // of the topic whose log was read
+	replaced  map[topicID]struct{}       // of topics that were deleted and made anew
+	divided   map[string]int             // partitions by topic that this member dealt out as the group's leader; until the generation begins
+	redivided int                        // generations in a row that ended because that was wrong
+	current   *generation                // nil while there is none
+	idle      error                      // why there is none
 }
 
 // counters are the parts of SourceStats that are counted.
@@ -128,7 +130,8 @@ func (c *Cluster) NewSource(cfg SourceConfig) (*Source, error) {
 		commits:  trouble{log: log, begins: "offsets cannot be committed", ends: "offsets are committed again"},
 		left:     map[topicPartition]leftover{},
 		seen:     map[topicPartition]seen{},
-		ids:      map[string]topicID{},
+		ids:      map[topicPartition]topicID{},
+		replaced: map[topicID]struct{}{},
 		idle:     errNotJoined,
 	}, nil
 }
