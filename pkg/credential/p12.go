@@ -51,8 +51,9 @@ func (c *P12) Facts() Facts {
 	}
 }
 
-// ParseP12 reads PKCS #12 with one private key and its certificate, within seconds whatever the file asks for. It wraps no error of the parsers: theirs may quote
-// the content.
+// ParseP12 reads PKCS #12 with one private key and its certificate. A file that openly asks for hours of key derivation is
+// refused; what it asks for inside of what is encrypted cannot be seen before. It wraps no error of the parsers: theirs may
+// quote the content.
 func ParseP12(content []byte, password string) (*P12, error) {
 	if err := notP12(content); err != nil {
 		return nil, err

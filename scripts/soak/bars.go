@@ -33,6 +33,9 @@ func (r *report) bars() []bar {
 	for _, m := range r.steady {
 		all = append(all, growthBar("memory of "+m.role+" under load", m.growth()))
 	}
+	for i, m := range r.waiting {
+		all = append(all, growthBar("memory of "+m.role+" while records wait", r.beside(i)))
+	}
 	for _, c := range r.recoveries {
 		figure, took := "some is left", c.took()
 		if took > 0 {
@@ -44,9 +47,6 @@ func (r *report) bars() []bar {
 		all = append(all,
 			bar{"messages that Kafka did not take", fmt.Sprint(r.counts.failed), "0", r.counts.failed == 0},
 			bar{"messages that no provider took", fmt.Sprint(r.counts.missing()), "0", r.counts.missing() == 0 && r.counts.produced > 0})
-	}
-	for i, m := range r.waiting {
-		all = append(all, growthBar("memory of "+m.role+" while records wait", r.beside(i)))
 	}
 	return all
 }
@@ -64,7 +64,7 @@ func (r *report) beside(i int) float64 {
 
 // passed says whether every part was played and every bar reached.
 func (r *report) passed() bool {
-	return r.failure == nil && len(r.steady) > 0 && len(r.recoveries) > 0 && len(r.waiting) > 0 &&
+	return r.failure == nil && len(r.steady) > 0 && len(r.waiting) > 0 && r.resumed != nil && len(r.recoveries) > 0 &&
 		!slices.ContainsFunc(r.bars(), func(b bar) bool { return !b.reached })
 }
 

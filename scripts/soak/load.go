@@ -14,12 +14,12 @@ import (
 // users is how many there are; each has one phone in the background, those with an even number an iPhone.
 const users = 20_000
 
-// load produces one-to-one messages, evenly and to one user after another.
+// load produces one-to-one messages evenly, and counts them.
 type load struct {
 	produced atomic.Int64 // messages that Kafka has
 	failed   atomic.Int64 // that it has not
 	cancel   context.CancelFunc
-	done     sync.WaitGroup // the producer, and what Kafka has not answered for
+	done     sync.WaitGroup // the producers, and what Kafka has not answered for
 }
 
 const loadTick = 5 * time.Millisecond
@@ -57,10 +57,16 @@ func (f *fleet) login(ctx context.Context) error {
 	}
 }
 
-// startLoad produces so many messages a second until stop.
+// startLoad produces so many messages a second, to one user after another, until stop.
 func startLoad(ctx context.Context, f *fleet, rate int) *load {
-	running, cancel := context.WithCancel(ctx)
-	l := &load{cancel: cancel}
+	l := &load{}
+	l.cancel = l.more(ctx, f, rate, func(n int) stream.Message { return message(f.topics, n%users, n, time.Now()) })
+	return l
+}
+
+// more produces so many messages a second on top, until enough is called; next is the n-th. It must not be called after stop.
+func (l *load) more(ctx context.Context, f *fleet, rate int, next func(n int) stream.Message) (enough context.CancelFunc) {
+	running, enough := context.WithCancel(ctx)
 	l.done.Go(func() {
 		tick := time.NewTicker(loadTick)
 		defer tick.Stop()
@@ -73,11 +79,11 @@ func startLoad(ctx context.Context, f *fleet, rate int) *load {
 			}
 			for due := int(time.Since(began).Seconds() * float64(rate)); made < due; made++ {
 				l.done.Add(1)
-				f.pub.Publish(ctx, message(f.topics, made%users, made, time.Now()), l.note)
+				f.pub.Publish(ctx, next(made), l.note)
 			}
 		}
 	})
-	return l
+	return enough
 }
 
 func (l *load) note(err error) {

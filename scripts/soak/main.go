@@ -1,8 +1,8 @@
 // Command soak shows that the fleet can run for long: that no role's memory grows, neither under a steady load nor while a
-// million records wait, that lag is gone soon after a provider was down, and that each message comes through. A rate and durations flow in; a page with
-// figures and a last line for scripts flow out. It starts a real Kafka, a real Redis, the providers' simulators and one
-// process for each role, all on the loopback interface, and stops them however it ends. It exits with 0 where every bar
-// was reached, else with 1.
+// million records wait beside it, that lag is gone soon after a provider was down, and that each message comes through. A
+// rate and durations flow in; a page with figures and a last line for scripts flow out. It starts a real Kafka, a real
+// Redis, the providers' simulators and one process for each role, all on the loopback interface, and stops them however
+// it ends. It exits with 0 where every bar was reached, else with 1.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 	flag.DurationVar(&o.steady, "steady", 10*time.Minute, "load under which memory has to stay flat")
 	flag.DurationVar(&o.outage, "outage", time.Minute, "how long both providers are down, while the load goes on")
 	flag.IntVar(&o.waiting, "waiting", 1_000_000, "records that wait while memory is looked at")
-	flag.DurationVar(&o.hold, "hold", 2*time.Minute, "how long they wait")
+	flag.DurationVar(&o.hold, "hold", 2*time.Minute, "how long memory is looked at while they wait and the load goes on")
 	flag.StringVar(&o.page, "report", "", "file that the figures are written to (default: none)")
 	flag.StringVar(&o.binary, "pushfleet", "bin/pushfleet", "the program under test")
 	flag.StringVar(&o.pushctl, "pushctl", "bin/pushctl", "its operator's program")
@@ -60,7 +60,7 @@ func main() {
 	}
 }
 
-// run plays the three parts, one after another, on the same processes.
+// run plays the parts, one after another, on the same processes and under the same load.
 func (o options) run(ctx context.Context) (*report, error) {
 	r := &report{options: o, began: time.Now(), machine: machine()}
 	f, err := startFleet(ctx, o)
@@ -84,6 +84,15 @@ func (o options) run(ctx context.Context) (*report, error) {
 	if r.steady, err = f.watch(ctx, o.steady); err != nil {
 		return r, err
 	}
+	say("%d records are made to wait, while the load goes on", o.waiting)
+	if r.waiting, err = f.pile(ctx, o, load); err != nil {
+		return r, err
+	}
+	say("FCM is resumed")
+	if r.resumed, err = f.resume(ctx, o); err != nil {
+		return r, err
+	}
+	say("%d records were read up in %s, %.0f a second", r.resumed.highest, seconds(r.resumed.lanes), r.resumed.pace())
 	say("both providers are down for %s", o.outage)
 	if r.recoveries, err = f.recover(ctx, o); err != nil {
 		return r, err
@@ -94,9 +103,7 @@ func (o options) run(ctx context.Context) (*report, error) {
 	}
 	r.counts.produced, r.counts.failed = load.produced.Load(), load.failed.Load()
 	r.counts.accepted, r.counts.again = f.accepted()
-	say("%d records are made to wait", o.waiting)
-	r.waiting, err = f.pile(ctx, o)
-	return r, err
+	return r, nil
 }
 
 func say(format string, args ...any) {

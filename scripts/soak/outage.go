@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/pushfleet/pushfleet/pkg/push"
@@ -15,12 +14,12 @@ var platforms = []struct {
 	bar  time.Duration
 }{{"apns", time.Minute}, {"fcm", 3 * time.Minute}}
 
-// recovery is how a platform came back.
+// recovery is how a platform came back, from an outage or a pause.
 type recovery struct {
 	platform push.Platform
 	bar      time.Duration
 	highest  int64         // records in its lanes, unread
-	lanes    time.Duration // from the provider's return until less was unread than comes in half a second; 0 = it never was
+	lanes    time.Duration // from its return until less was unread than comes in half a second; 0 = it never was
 	waiting  time.Duration // until the last record had left its retry and parked topics; 0 = it never had
 }
 
@@ -35,8 +34,6 @@ func (r recovery) took() time.Duration {
 const (
 	lagEvery = 500 * time.Millisecond
 	patience = 10 * time.Minute
-	// pauseReaches is when every process has read what an operator said, a second ago.
-	pauseReaches = 5 * time.Second
 )
 
 const down = `faults:
@@ -55,6 +52,11 @@ func (f *fleet) recover(ctx context.Context, o options) ([]recovery, error) {
 	if err := f.suffer(""); err != nil {
 		return nil, err
 	}
+	return f.readUp(ctx, o)
+}
+
+// readUp looks at the lag of every platform from now until none is left, or until patience is over.
+func (f *fleet) readUp(ctx context.Context, o options) ([]recovery, error) {
 	back := time.Now()
 	all := make([]recovery, len(platforms))
 	for open := len(all); open > 0 && time.Since(back) < patience; {
@@ -92,9 +94,10 @@ func first(since, now time.Duration, is bool) time.Duration {
 	return since
 }
 
-// drain returns when the whole load is worked off, or when patience is over: what is missing then is counted.
+// drain returns when the whole load is worked off, or when patience is over: what is missing then is counted. It looks
+// twice, for a record that moves between a lane and a retry topic from one question to the next is in neither's lag.
 func (f *fleet) drain(ctx context.Context) error {
-	for began := time.Now(); time.Since(began) < patience; {
+	for began, empty := time.Now(), 0; empty < 2 && time.Since(began) < patience; {
 		left, err := f.unread(ctx, "route", f.topics.Messages())
 		if err != nil {
 			return err
@@ -106,43 +109,13 @@ func (f *fleet) drain(ctx context.Context) error {
 			}
 			left += lanes + waiting
 		}
-		if left == 0 {
-			return nil
+		empty++
+		if left > 0 {
+			empty = 0
 		}
 		if err := f.pass(ctx, lagEvery); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// pile pauses FCM as an operator would, produces so many messages to its users, and looks at memory while they wait.
-func (f *fleet) pile(ctx context.Context, o options) ([]memory, error) {
-	if err := f.operate(ctx, "pause", "--platform", "fcm"); err != nil {
-		return nil, err
-	}
-	if err := f.pass(ctx, pauseReaches); err != nil {
-		return nil, err
-	}
-	for n := range o.waiting {
-		// Numbers beyond those of the load: nothing is a duplicate.
-		f.pub.Publish(ctx, message(f.topics, (2*n+1)%users, 1_000_000_000+n, time.Now()), func(error) {}) // what is missing shows below
-	}
-	for began := time.Now(); ; {
-		lanes, _, err := f.lag(ctx, "fcm")
-		if err != nil {
-			return nil, err
-		}
-		if lanes >= int64(o.waiting) {
-			say("%d records wait", lanes)
-			break
-		}
-		if time.Since(began) > patience {
-			return nil, fmt.Errorf("%d records wait after %s", lanes, patience)
-		}
-		if err := f.pass(ctx, lagEvery); err != nil {
-			return nil, err
-		}
-	}
-	return f.watch(ctx, o.hold)
 }

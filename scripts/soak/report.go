@@ -17,6 +17,7 @@ type report struct {
 	began           time.Time
 	took            time.Duration
 	steady, waiting []memory
+	resumed         *recovery // FCM's, after the records waited; nil = not played
 	recoveries      []recovery
 	counts          counts
 	failure         error // why a part was not played to its end
@@ -34,6 +35,9 @@ func (r *report) last() string {
 	}
 	for i, m := range r.waiting {
 		line += fmt.Sprintf(" %s_waiting=%+.0f%%", m.role, 100*r.beside(i))
+	}
+	if r.resumed != nil {
+		line += fmt.Sprintf(" resumed=%.0fs resumed_rate=%.0f", r.resumed.lanes.Seconds(), r.resumed.pace())
 	}
 	for _, c := range r.recoveries {
 		line += fmt.Sprintf(" %s_recovery=%.0fs", c.platform, c.took().Seconds())
@@ -77,14 +81,20 @@ Resident, the median of each minute of %s, after %s of warming up. The bar: no m
 	fmt.Fprintf(&b, `
 ## Memory while %d records wait
 
-FCM is paused (`+"`pushctl pause --platform fcm`"+`), and that many messages wait in its lane, for %s. The bar: no more than 10 %% above the first
-minute under load.
+FCM is paused (`+"`pushctl pause --platform fcm`"+`), and that many messages are made to wait in its lane while the load goes on. Looked at
+for %s, from %s after the last of them: the load is that of the first minute again. The bar: no more than 10 %% above that minute.
 
 | Role | first minute under load | fullest minute while they wait | growth |
 |---|---|---|---|
-`, r.options.waiting, r.hold)
+`, r.options.waiting, r.hold, settle)
 	for i, m := range r.waiting {
 		fmt.Fprintf(&b, "| %s | %s | %s | %+.1f %% |\n", m.role, mib(r.steady[i].minutes[0]), mib(slices.Max(m.minutes)), 100*r.beside(i))
+	}
+	if r.resumed != nil {
+		fmt.Fprintf(&b, `
+Resumed, FCM had %d unread. After %s less was unread than comes in half a second: %.0f a second beside the load, with the quota of the
+configuration and the default ramp.
+`, r.resumed.highest, seconds(r.resumed.lanes), r.resumed.pace())
 	}
 	fmt.Fprintf(&b, `
 ## After an outage

@@ -12,6 +12,7 @@ import (
 // flat is a run that reached every bar.
 func flat() *report {
 	r := &report{options: options{rate: 2000, steady: 2 * time.Minute, waiting: 1000}, counts: counts{produced: 5, accepted: 5, again: 1},
+		resumed:    &recovery{platform: "fcm", highest: 1000, lanes: 10 * time.Second, waiting: 11 * time.Second},
 		recoveries: []recovery{{platform: "apns", bar: time.Minute, lanes: 50 * time.Second, waiting: time.Minute}}}
 	for _, role := range roles {
 		r.steady = append(r.steady, memory{role, []int64{100, 109, 90}})
@@ -37,7 +38,10 @@ func TestEveryBarIsJudged(t *testing.T) {
 		"a message without a push":   {func(r *report) { r.counts.accepted = 4 }, "| messages that no provider took | 1 | 0 | **missed** |", false},
 		"no message at all":          {func(r *report) { r.counts = counts{} }, "| messages that no provider took | 0 | 0 | **missed** |", false},
 		"flat, and then a failure":   {func(r *report) { r.failure = errors.New("route ended") }, "The run itself failed: route ended", false},
-		"a part that was not played": {func(r *report) { r.waiting = nil }, "soak: missed", false},
+		"no records that waited":     {func(r *report) { r.waiting = nil }, "soak: missed", false},
+		"records that stayed paused": {func(r *report) { r.resumed = nil }, "soak: missed", false},
+		"no outage":                  {func(r *report) { r.recoveries = nil }, "soak: missed", false},
+		"how fast they were read up": {func(*report) {}, "Resumed, FCM had 1000 unread. After 10.0 s less was unread than comes in half a second: 100 a second", true},
 	} {
 		r := flat()
 		test.change(r)
