@@ -88,7 +88,7 @@ profile: ## print where the microseconds of a push go, step by step (two minutes
 	@$(GO) run ./scripts/profile
 
 .PHONY: soak
-soak: build ## watch memory for a quarter of an hour, and how fast lag goes after an outage (25 minutes, an idle machine)
+soak: build ## watch memory under load and while a million records wait, and how fast lag goes after an outage (25 minutes, an idle machine)
 	$(GO) run ./scripts/soak -report docs/reports/soak.md
 
 .PHONY: kafka-cost
