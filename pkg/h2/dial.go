@@ -93,8 +93,8 @@ func (d *Dialer) below(ctx context.Context, address string) (net.Conn, error) {
 		return d.open(ctx, address)
 	}
 	conn, err := d.tunnel(ctx, proxy, address)
-	if err != nil {
-		return nil, fmt.Errorf("through the proxy %s: %w", proxy.Host, err)
+	if err != nil { // its text only: a TLS alert of the proxy's is not the server's word
+		return nil, errors.New("through the proxy " + proxy.Host + ": " + err.Error())
 	}
 	return conn, nil
 }

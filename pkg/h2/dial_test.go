@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -154,6 +155,34 @@ func TestAConnectionThatCannotBeSetUpTellsWhy(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "secret") {
 				t.Errorf("it quotes the proxy's password: %v", err)
+			}
+		})
+	}
+}
+
+// A proxy may want a certificate, which it never gets: what it says of that must not pass for the server's word.
+func TestAProxysAlertIsNotTheServers(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: version, MaxVersion: version}
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			dialer := Dialer{
+				TLS:   &tls.Config{InsecureSkipVerify: true},
+				Proxy: http.ProxyURL(&url.URL{Scheme: "https", Host: server.Listener.Addr().String()}),
+			}
+			_, err := dialer.Dial(t.Context(), "server.test:443")
+			var failed *DialError
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), "remote error: tls: ") {
+				t.Fatalf("got %v, want the proxy's alert", err)
+			}
+			var alert *net.OpError
+			if errors.As(failed.Cause, &alert) {
+				t.Errorf("%v unwraps to %v", failed.Cause, alert)
 			}
 		})
 	}
