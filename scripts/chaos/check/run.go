@@ -278,16 +278,18 @@ func (c *checker) repeats(p *pair) {
 	}
 }
 
-// unanswered is how many attempts had ended by a time without an answer that tells anything, by the fleet's word or by the
-// provider's: often both tell of the same one. Each is a reason for one more attempt.
+// unanswered is how many attempts, of those that the first accepted push may be one of, had ended by a time without an
+// answer that tells anything, by the fleet's word or by the provider's: often both tell of the same one. Each is a reason
+// for one more attempt. An attempt that ended before the first accepted push delivered nothing.
 func (p *pair) unanswered(by time.Time) int {
-	told, known := 0, 0
+	accepted, told, known := p.accepted(), 0, 0
+	since := accepted[0].Time.Truncate(time.Millisecond) // as exactly as an event tells
 	for _, e := range p.events {
-		if e.Disposition == "retry" && unsure[e.Reason] && !e.Time.After(by) {
+		if e.Disposition == "retry" && unsure[e.Reason] && !e.Time.Before(since) && !e.Time.After(by) {
 			told++
 		}
 	}
-	for _, push := range p.accepted() {
+	for _, push := range accepted {
 		if push.Unanswered && push.Time.Before(by) {
 			known++
 		}
