@@ -4,7 +4,8 @@
 //
 // It runs the senders' benchmarks with a profile, on the simulators in processes of their own, and gives each sample to
 // the step that its innermost known function belongs to: what that step calls in the standard library, and the memory
-// that it takes, counts as its own. Garbage collection and scheduling are steps of their own.
+// that it takes, counts as its own. The senders' and the workers' other functions count for themselves only where no step
+// called them. Garbage collection and scheduling are steps of their own.
 package main
 
 import (

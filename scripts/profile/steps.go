@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"io"
 	"regexp"
 	"slices"
@@ -14,9 +15,16 @@ import (
 type step struct {
 	name      string
 	functions *regexp.Regexp
+	rest      bool // counts only where no function of the stack is another step's
 }
 
-func of(name, functions string) step { return step{name, regexp.MustCompile(functions)} }
+func of(name, functions string) step {
+	return step{name: name, functions: regexp.MustCompile(functions)}
+}
+
+func restOf(name, functions string) step {
+	return step{name: name, functions: regexp.MustCompile(functions), rest: true}
+}
 
 const module = `github\.com/pushfleet/pushfleet/`
 
@@ -30,7 +38,7 @@ var (
 		of("pkg/h2: the caller", module+`pkg/h2\.\(\*(Conn|Transport)\)\.RoundTrip$`),
 	}
 	around = []step{
-		of("workers: taking the next, resting, waking", module+`pkg/push/crew\.`),
+		restOf("workers: taking the next, resting, waking", module+`pkg/push/crew\.`),
 		of("net/http's Client, and the Request", `^net/http\.`),
 	}
 	apnsSteps = slices.Concat(network, []step{
@@ -38,13 +46,13 @@ var (
 		of("headers and payload: rendering", `pkg/apns\.\(\*exchange\)\.prepare$`),
 		of("the RoundTripper: headers in, answer out", `pkg/apns\.\(\*(transport|fields|signer)\)`),
 		of("apns2: its payload, URL, headers, answer", `sideshow/apns2\.`),
-		of("the sender: deadline, classify, report", `pkg/apns\.`),
+		restOf("the sender: deadline, classify, report", `pkg/apns\.`),
 	}, around)
 	fcmSteps = slices.Concat(network, []step{
 		of("the message: rendering", `pkg/fcm\.\(\*sender\)\.prepare$`),
 		of("the RoundTripper: body in, answer out", `pkg/fcm\.\(\*(courier|call|upload|uploadReader)\)`),
 		of("the SDK: its JSON, request, answer", `^firebase\.google\.com/`),
-		of("the sender: quota, access token, classify, report", `pkg/fcm\.`),
+		restOf("the sender: quota, access token, classify, report", `pkg/fcm\.`),
 	}, around)
 )
 
@@ -92,6 +100,9 @@ func attribute(traces io.Reader, steps []step) ([]share, error) {
 		}
 	}
 	end()
+	if all == 0 {
+		return nil, errors.Join(errors.New("the profile has no sample"), lines.Err())
+	}
 	var shares []share
 	for name, d := range times {
 		shares = append(shares, share{name, float64(d) / float64(all)})
@@ -107,10 +118,12 @@ func stepOf(stack []string, steps []step) string {
 	if slices.ContainsFunc(stack, collector.MatchString) {
 		return collecting
 	}
-	for _, function := range stack {
-		for _, s := range steps {
-			if s.functions.MatchString(function) {
-				return s.name
+	for _, rest := range []bool{false, true} {
+		for _, function := range stack {
+			for _, s := range steps {
+				if s.rest == rest && s.functions.MatchString(function) {
+					return s.name
+				}
 			}
 		}
 	}

@@ -34,6 +34,31 @@ Duration: 4.70s, Total samples = 200ms
 -----------+-------------------------------------------------------
 `
 
+func TestAStepKeepsWhatItsPackagesOtherFunctionsDoForIt(t *testing.T) {
+	t.Parallel()
+	const apns, worker = "github.com/pushfleet/pushfleet/pkg/apns.", "github.com/pushfleet/pushfleet/pkg/push/crew.(*Crew).work"
+	for name, test := range map[string]struct {
+		stack []string
+		want  string
+	}{
+		"a step's own":      {[]string{apns + "(*request).render", apns + "(*exchange).prepare", apns + "(*driver).send", worker}, "headers and payload: rendering"},
+		"the sender's own":  {[]string{apns + "classify", apns + "(*driver).send", worker}, "the sender: deadline, classify, report"},
+		"the workers' own":  {[]string{"runtime.chanrecv", worker}, "workers: taking the next, resting, waking"},
+		"nobody's of these": {[]string{"runtime.chanrecv"}, scheduling},
+	} {
+		if got := stepOf(test.stack, apnsSteps); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestAProfileWithoutSamplesIsAnError(t *testing.T) {
+	t.Parallel()
+	if got, err := attribute(strings.NewReader("Type: cpu\nDuration: 1s\n"), apnsSteps); err == nil {
+		t.Errorf("got %v, want an error", got)
+	}
+}
+
 func TestASampleBelongsToItsInnermostStep(t *testing.T) {
 	t.Parallel()
 	got, err := attribute(strings.NewReader(traces), apnsSteps)
