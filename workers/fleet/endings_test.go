@@ -2,8 +2,13 @@ package fleet_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/pushfleet/pushfleet/pkg/message"
 	"github.com/pushfleet/pushfleet/pkg/push"
@@ -16,14 +21,14 @@ type endings struct {
 	last     map[string]string // by message and user: its end, as "dead too_large"
 	counts   map[string]int    // of the ends
 	met      map[string]int    // what notifications met on their way, as "retry timeout"
-	timedOut map[string]bool   // by message and user: whether one of its attempts had no answer in time
+	timedOut map[string]int    // by message and user: how many of its attempts had no answer in time
 	attempt  int32             // the highest of any
 }
 
 // endings reads every event.
 func (f *embeddedFleet) endings() *endings {
 	f.t.Helper()
-	e := &endings{last: map[string]string{}, counts: map[string]int{}, met: map[string]int{}, timedOut: map[string]bool{}}
+	e := &endings{last: map[string]string{}, counts: map[string]int{}, met: map[string]int{}, timedOut: map[string]int{}}
 	err := f.cluster.Scan(f.t.Context(), f.topics.Events(), nil, func(rec *stream.Record) bool {
 		var pack schemasv1.Events
 		if err := pack.UnmarshalVT(rec.Value); err != nil {
@@ -38,7 +43,7 @@ func (f *embeddedFleet) endings() *endings {
 			case "retry", "park":
 				e.met[end]++
 				if event.GetReason() == string(push.ReasonTimeout) {
-					e.timedOut[which] = true
+					e.timedOut[which]++
 				}
 			}
 		}
@@ -51,6 +56,24 @@ func (f *embeddedFleet) endings() *endings {
 		e.counts[end]++
 	}
 	return e
+}
+
+// unexcused are the repeated pushes, one entry for each time beyond the first, without as many of each as had time-outs.
+func (e *endings) unexcused(repeated []string) []string {
+	left := maps.Clone(e.timedOut)
+	return slices.DeleteFunc(slices.Clone(repeated), func(which string) bool {
+		left[which]--
+		return left[which] >= 0
+	})
+}
+
+func TestATimeOutExcusesOneRepetition(t *testing.T) {
+	t.Parallel()
+	e := &endings{timedOut: map[string]int{"a bob": 1, "b bob": 2}}
+	got := e.unexcused([]string{"a bob", "a bob", "b bob", "b bob", "c bob"})
+	if diff := cmp.Diff([]string{"a bob", "c bob"}, got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // text sends the i-th one-to-one message of the app demo, to a user of a platform, and says its key.

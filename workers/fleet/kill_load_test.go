@@ -177,7 +177,7 @@ type tally struct {
 	pairs      int
 	absent     []string
 	duplicates int
-	repeated   []string // which arrived more than once, by message and user
+	repeated   []string // by message and user, once for each arrival beyond the first
 	unexpected []string
 	refused    map[string]int // by status and reason
 }
@@ -211,7 +211,7 @@ func tallyOf(t *testing.T, sim *simulate.Simulation, due map[pair]string) *tally
 		}
 		if n > 1 {
 			s.duplicates += n - 1
-			s.repeated = append(s.repeated, p.key+" "+who)
+			s.repeated = append(s.repeated, slices.Repeat([]string{p.key + " " + who}, n-1)...)
 		}
 	}
 	for p, who := range due {
