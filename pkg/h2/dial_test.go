@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -166,16 +165,30 @@ func TestAProxysAlertIsNotTheServers(t *testing.T) {
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
-			server.Config.ErrorLog = log.New(io.Discard, "", 0)
-			server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: version, MaxVersion: version}
-			server.StartTLS()
-			t.Cleanup(server.Close)
+			lender := httptest.NewTLSServer(nil) // of its certificate
+			t.Cleanup(lender.Close)
+			config := &tls.Config{Certificates: lender.TLS.Certificates, ClientAuth: tls.RequireAnyClientCert, MinVersion: version, MaxVersion: version}
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var serving sync.WaitGroup
+			t.Cleanup(serving.Wait)
+			t.Cleanup(func() { listener.Close() })
+			serving.Go(func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_ = tls.Server(conn, config).HandshakeContext(t.Context()) // it sends the alert
+				_, _ = io.Copy(io.Discard, conn)                           // or a reset could overtake it
+			})
 			dialer := Dialer{
 				TLS:   &tls.Config{InsecureSkipVerify: true},
-				Proxy: http.ProxyURL(&url.URL{Scheme: "https", Host: server.Listener.Addr().String()}),
+				Proxy: http.ProxyURL(&url.URL{Scheme: "https", Host: listener.Addr().String()}),
 			}
-			_, err := dialer.Dial(t.Context(), "server.test:443")
+			_, err = dialer.Dial(t.Context(), "server.test:443")
 			var failed *DialError
 			if !errors.As(err, &failed) || !strings.Contains(err.Error(), "remote error: tls: ") {
 				t.Fatalf("got %v, want the proxy's alert", err)
