@@ -106,11 +106,6 @@ func TestConnectionsGoThroughAProxy(t *testing.T) {
 
 func TestAConnectionThatCannotBeSetUpTellsWhy(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	encrypted := func(config *tls.Config) string {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
 		server.TLS = config
@@ -122,6 +117,11 @@ func TestAConnectionThatCannotBeSetUpTellsWhy(t *testing.T) {
 	old := encrypted(&tls.Config{NextProtos: []string{"http/1.1"}})
 	outdated := encrypted(&tls.Config{NextProtos: []string{"h2", "http/1.1"}, MaxVersion: tls.VersionTLS11})
 	trusting := &tls.Config{InsecureSkipVerify: true}
+	taken, err := net.Dial("tcp", modern) // whose own port nobody else can listen on meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
 
 	for _, test := range []struct {
 		name   string
@@ -129,7 +129,7 @@ func TestAConnectionThatCannotBeSetUpTellsWhy(t *testing.T) {
 		to     string
 		want   string
 	}{
-		{"nobody listens", Dialer{}, closed.Addr().String(), "refused"},
+		{"nobody listens", Dialer{}, taken.LocalAddr().String(), "refused"},
 		{"no port", Dialer{}, "server.test", "missing port"},
 		{"an unknown authority", Dialer{}, modern, "certificate"},
 		{"HTTP/1.1", Dialer{TLS: trusting}, old, "no application protocol"},
