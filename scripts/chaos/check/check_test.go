@@ -106,16 +106,16 @@ func TestWhatIsFound(t *testing.T) {
 			func(w *world) { w.event(3, "bob", 4, "retry", "timeout"); w.push(3, 5, 6) },
 			func(v *Verdict) int { return v.Ambiguous }, 1, cuts, false,
 		},
-		"a push twice, and a time-out before the first": {
-			func(w *world) { w.event(3, "bob", 2.05, "retry", "timeout"); w.push(3, 5, 6) },
-			func(v *Verdict) int { return v.Duplicates }, 1, cuts, true,
-		},
-		"a push twice after a time-out in the millisecond of the first": {
+		"a push twice, and a time-out long before the first": {
 			func(w *world) {
-				w.Pushes[2].Time = at(2.1).Add(time.Microsecond)
-				w.event(3, "bob", 2.1, "retry", "timeout")
-				w.push(3, 5, 6)
-			}, func(v *Verdict) int { return v.Ambiguous }, 1, cuts, false,
+				w.Pushes[2].Time = at(5)
+				w.event(3, "bob", 2.5, "retry", "timeout")
+				w.push(3, 8, 6)
+			}, func(v *Verdict) int { return v.Duplicates }, 1, cuts, true,
+		},
+		"a push twice, of which the provider took the first a moment after its connection was lost": {
+			func(w *world) { w.event(3, "bob", 2.05, "retry", "ambiguous"); w.push(3, 5, 6) },
+			func(v *Verdict) int { return v.Ambiguous }, 1, cuts, false,
 		},
 		"a push twice, and a time-out after that": {
 			func(w *world) { w.push(3, 5, 6); w.event(3, "bob", 6, "retry", "timeout") },

@@ -278,12 +278,16 @@ func (c *checker) repeats(p *pair) {
 	}
 }
 
+// underWay is how long after its connection was lost a provider may still take a push that it has read, or that a slow
+// connection has yet to hand over.
+const underWay = 2 * time.Second
+
 // unanswered is how many attempts, of those that the first accepted push may be one of, had ended by a time without an
 // answer that tells anything, by the fleet's word or by the provider's: often both tell of the same one. Each is a reason
-// for one more attempt. An attempt that ended before the first accepted push delivered nothing.
+// for one more attempt. An attempt that ended well before the first accepted push delivered nothing.
 func (p *pair) unanswered(by time.Time) int {
 	accepted, told, known := p.accepted(), 0, 0
-	since := accepted[0].Time.Truncate(time.Millisecond) // as exactly as an event tells
+	since := accepted[0].Time.Add(-underWay)
 	for _, e := range p.events {
 		if e.Disposition == "retry" && unsure[e.Reason] && !e.Time.Before(since) && !e.Time.After(by) {
 			told++
